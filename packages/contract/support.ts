@@ -1,0 +1,115 @@
+// Which parameters need something that not every model or engine has. What a request asks for and nobody here can give
+// is refused by name: a parameter is obeyed or refused, never silently dropped.
+
+import type { ChatRequest } from "./chat.ts";
+import type { CompletionRequest } from "./completions.ts";
+import { ApiError } from "./errors.ts";
+
+/** What a model on an engine can do. Named in data/models.yaml (what the model can) and data/engines.yaml (what the kind carries). */
+export const FEATURES = [
+  "tools",
+  "custom_tools",
+  "vision",
+  "reasoning",
+  "verbosity",
+  "audio_input",
+  "audio_output",
+  "file_input",
+  "structured_outputs",
+  "logprobs",
+  "logit_bias",
+  "penalties",
+  "seed",
+  "multiple_choices",
+  "suffix",
+  "echo",
+  "best_of",
+  "prediction",
+  "web_search",
+  "moderation",
+] as const;
+export type Feature = (typeof FEATURES)[number];
+
+interface Need {
+  feature: Feature;
+  param: string;
+  /** For a value that is refused while the field itself is fine. */
+  value?: string;
+}
+
+/**
+ * Refuses the first thing that `call` asks for and `has` lacks.
+ *
+ * @param model the id to name in the message
+ * @throws ApiError `unsupported_parameter` or `unsupported_value`
+ */
+export function refuseUnsupported(
+  call: ChatRequest | CompletionRequest,
+  has: ReadonlySet<string>,
+  model: string,
+): void {
+  const needs = "messages" in call ? needsOfChat(call) : needsOfCompletion(call);
+  for (const { feature, param, value } of needs) {
+    if (has.has(feature)) continue;
+    if (value === undefined) {
+      const text = `Unsupported parameter: '${param}' is not supported with the model \`${model}\`.`;
+      throw new ApiError("unsupported_parameter", text, { param });
+    }
+    const text = `Unsupported value: '${param}' does not support ${value} with the model \`${model}\`.`;
+    throw new ApiError("unsupported_value", text, { param });
+  }
+}
+
+function* needsOfChat(call: ChatRequest): Generator<Need> {
+  if (call.tools || call.functions) yield { feature: "tools", param: call.tools ? "tools" : "functions" };
+  for (const [index, tool] of call.tools?.entries() ?? []) {
+    if (tool.type === "custom") yield { feature: "custom_tools", param: `tools[${index}].type`, value: "'custom'" };
+  }
+  if (call.response_format && call.response_format.type !== "text") {
+    yield { feature: "structured_outputs", param: "response_format" };
+  }
+  if (call.reasoning_effort !== undefined) yield { feature: "reasoning", param: "reasoning_effort" };
+  if (call.verbosity !== undefined && call.verbosity !== "medium") {
+    yield { feature: "verbosity", param: "verbosity", value: `'${call.verbosity}'` };
+  }
+  if (call.modalities?.includes("audio")) yield { feature: "audio_output", param: "modalities", value: "'audio'" };
+  if (call.audio) yield { feature: "audio_output", param: "audio" };
+  if (call.prediction) yield { feature: "prediction", param: "prediction" };
+  if (call.web_search_options) yield { feature: "web_search", param: "web_search_options" };
+  if (call.moderation !== undefined) yield { feature: "moderation", param: "moderation" };
+  if (call.logprobs) yield { feature: "logprobs", param: "logprobs" };
+  yield* needsOfSampling(call);
+  yield* needsOfParts(call);
+}
+
+function* needsOfParts(call: ChatRequest): Generator<Need> {
+  for (const [index, message] of call.messages.entries()) {
+    if (message.role !== "user" || typeof message.content === "string") continue;
+    for (const [at, part] of message.content.entries()) {
+      const feature = PART_FEATURES[part.type];
+      if (feature) yield { feature, param: `messages[${index}].content[${at}].type`, value: `'${part.type}'` };
+    }
+  }
+}
+
+const PART_FEATURES: Record<string, Feature> = {
+  image_url: "vision",
+  input_audio: "audio_input",
+  file: "file_input",
+};
+
+function* needsOfCompletion(call: CompletionRequest): Generator<Need> {
+  if (call.suffix) yield { feature: "suffix", param: "suffix" };
+  if (call.echo) yield { feature: "echo", param: "echo" };
+  if (call.best_of !== undefined && call.best_of > (call.n ?? 1)) yield { feature: "best_of", param: "best_of" };
+  if (call.logprobs !== undefined) yield { feature: "logprobs", param: "logprobs" };
+  yield* needsOfSampling(call);
+}
+
+function* needsOfSampling(call: ChatRequest | CompletionRequest): Generator<Need> {
+  if (call.n !== undefined && call.n > 1) yield { feature: "multiple_choices", param: "n" };
+  if (call.seed !== undefined) yield { feature: "seed", param: "seed" };
+  if (call.logit_bias && Object.keys(call.logit_bias).length > 0) yield { feature: "logit_bias", param: "logit_bias" };
+  if (call.frequency_penalty) yield { feature: "penalties", param: "frequency_penalty" };
+  if (call.presence_penalty) yield { feature: "penalties", param: "presence_penalty" };
+}

@@ -1,0 +1,74 @@
+import { expect, test } from "bun:test";
+import { ApiError, ChatRequest, parseChatRequest, toolPolicyOf, violation } from "./contract.ts";
+
+const user = [{ role: "user", content: "hi" }];
+const refusal = (body: Record<string, unknown>) => {
+  try {
+    parseChatRequest({ model: "m", ...body });
+  } catch (error) {
+    if (error instanceof ApiError) return [error.row, error.param, error.message];
+    throw error;
+  }
+  return null;
+};
+
+test("a good request passes, and null is the same as absent", () => {
+  expect(parseChatRequest({ model: "m", messages: user, temperature: null, tools: null })).toEqual({
+    model: "m",
+    messages: [{ role: "user", content: "hi" }],
+  });
+});
+
+test("the first bad field is named in OpenAI's words", () => {
+  expect(refusal({})?.slice(0, 2)).toEqual(["missing_required_parameter", "messages"]);
+  expect(refusal({ messages: [] })).toEqual([
+    "empty_array",
+    "messages",
+    "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
+  ]);
+  expect(refusal({ messages: "hi" })?.[2]).toBe(
+    "Invalid type for 'messages': expected an array of objects, but got a string instead.",
+  );
+  expect(refusal({ messages: user, temperature: 100 })?.[2]).toBe(
+    "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 100.0 instead.",
+  );
+  expect(refusal({ messages: user, max_tokens: -1 })?.[0]).toBe("integer_below_min_value");
+  expect(refusal({ messages: user, max_tokens: "5" })?.[2]).toBe(
+    "Invalid type for 'max_tokens': expected an integer, but got a string instead.",
+  );
+  expect(refusal({ messages: [{ role: "boss", content: "x" }] })).toEqual([
+    "invalid_value",
+    "messages[0].role",
+    "Invalid value: 'boss'. Supported values are: 'developer', 'system', 'user', 'assistant', 'tool', and 'function'.",
+  ]);
+  expect(refusal({ messages: [{ role: "user", content: 5 }] })?.[2]).toBe(
+    "Invalid type for 'messages[0].content': expected one of a string or an array of objects, but got an integer instead.",
+  );
+  expect(refusal({ messages: [{ role: "user", content: [{ type: "text" }] }] })?.[1]).toBe(
+    "messages[0].content[0].text",
+  );
+  expect(refusal({ messages: user, tools: [] })?.[0]).toBe("empty_array");
+  expect(refusal({ messages: user, stream_options: {} })?.[1]).toBe("stream_options");
+  expect(refusal({ messages: [{ role: "tool", content: "1", tool_call_id: "a" }] })?.[1]).toBe("messages.[0].role");
+});
+
+test("the explaining walk finds nothing in a good request", () => {
+  const good = {
+    model: "m",
+    messages: user,
+    stop: ["a"],
+    tool_choice: "auto",
+    response_format: { type: "json_object" },
+  };
+  expect(violation(ChatRequest as never, good, "")).toBeNull();
+});
+
+test("the older functions become one tool policy with the newer tools", () => {
+  const call = parseChatRequest({
+    model: "m",
+    messages: user,
+    functions: [{ name: "f" }],
+    function_call: { name: "f" },
+  });
+  expect(toolPolicyOf(call)).toMatchObject({ mode: "required", named: "f", legacy: true });
+});

@@ -1,0 +1,47 @@
+// How the gateway's fleet and a worker process understand each other, beyond the OpenAI wire itself.
+//
+// A worker is a child process that hosts one or more models. It is started as
+//   bun workers/<kind>/main.ts <WorkerConfig as JSON>
+// with a pipe as its standard input, which it watches: end of input means that the parent is gone, and the worker exits
+// at once, so no worker ever outlives its parent. It unlinks and then listens on the unix socket `socket`, logs to standard
+// error only, and from its first moment on answers
+//   GET /health               200 WorkerHealth, whatever the state
+//   GET /metrics              Prometheus text
+//   GET /v1/models            the wire
+//   POST /v1/chat/completions, /v1/completions
+// A model that can never be loaded ends the worker with exit code 65 after one last line on standard error that is fit
+// for the operator's eyes and starts with `fatal: `. Every other exit is a crash, and the worker is started again.
+
+/** State of what a worker hosts. `progress` 0 to 1. */
+export interface WorkerHealth {
+  state: "loading" | "warm";
+  progress: number;
+}
+
+/** Exit code (EX_DATAERR of sysexits.h) that means: do not start me again with the same file. */
+export const EXIT_MODEL_UNUSABLE = 65;
+
+export interface WorkerConfig {
+  /** Path of the unix socket to listen on. At most 107 bytes: a limit of the system. */
+  socket: string;
+  models: WorkerModel[];
+  /** How many requests run at the same time; further ones wait inside the worker. */
+  slots: number;
+  /** Processor threads this worker may use. */
+  threads: number;
+  /** What only this kind of worker understands, from its entry in data/engines.yaml. */
+  options: Record<string, unknown>;
+}
+
+export interface WorkerModel {
+  /** The id that clients use, answered as `model`. */
+  id: string;
+  aliases: string[];
+  /** chat, code, vision, embeddings, audio, images, detection */
+  category: string;
+  capabilities: string[];
+  /** Tokens of prompt and answer together, for one request. */
+  contextTokens: number;
+  /** Path of the weights, for workers that load any. */
+  file?: string;
+}
