@@ -25,7 +25,14 @@ const NAMED = { tool_choice: { type: "function", function: { name: "f" } } };
 const GOOD: [text: string, request?: Record<string, unknown>, whole?: boolean][] = [
   [ROLE + TEXT + STOP + DONE],
   [`${ROLE}: keepalive\n${TEXT}: keepalive\n${STOP}${DONE}`],
-  [ROLE + CALL + ARGUMENTS + call('"index":1,"id":"call_2","type":"function","function":{"name":"f","arguments":"{}"}') + CALLED + DONE],
+  [
+    ROLE +
+      CALL +
+      ARGUMENTS +
+      call('"index":1,"id":"call_2","type":"function","function":{"name":"f","arguments":"{}"}') +
+      CALLED +
+      DONE,
+  ],
   [ROLE + CALL + ARGUMENTS + STOP + DONE, NAMED],
   [withNullUsage(ROLE + TEXT + STOP) + USAGE + DONE, INCLUDE_USAGE],
   [ROLE + TEXT + ERROR],
@@ -58,7 +65,9 @@ const BROKEN_FRAMING: Record<string, [text: string, request?: Record<string, unk
 };
 
 const BROKEN_CHAT: Record<string, [text: string, request?: Record<string, unknown>]> = {
-  "a role that is missing, repeated, empty, or late": [ROLE + choice('"role":"assistant","content":"Hi"') + STOP + DONE],
+  "a role that is missing, repeated, empty, or late": [
+    ROLE + choice('"role":"assistant","content":"Hi"') + STOP + DONE,
+  ],
   "a finish reason that never comes, comes twice or early, or is not null before": [ROLE + TEXT + DONE],
   "another finish reason than tool_calls for calls (stop for a named one), or tool_calls without calls": [
     ROLE + CALL + ARGUMENTS + STOP + DONE,
@@ -74,7 +83,12 @@ const BROKEN_CHAT: Record<string, [text: string, request?: Record<string, unknow
     ROLE + CALL + call('"index":0,"id":null,"function":{"arguments":"{}"}') + CALLED + DONE,
   ],
   "two tool calls with the same id": [
-    ROLE + CALL + ARGUMENTS + call('"index":1,"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}') + CALLED + DONE,
+    ROLE +
+      CALL +
+      ARGUMENTS +
+      call('"index":1,"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}') +
+      CALLED +
+      DONE,
   ],
   "arguments of a finished tool call that are not a JSON object": [ROLE + CALL + CALLED + DONE],
 };
