@@ -4,6 +4,11 @@ import { expect, test } from "bun:test";
 import { KEY } from "../harness.ts";
 import { MODEL, testTraffic, useServer } from "../suite.ts";
 
+interface Report {
+  score: number;
+  results: { id: string; status: string }[];
+}
+
 const server = useServer();
 
 test("compatcanary scores 100 in its widest profile", async () => {
@@ -15,8 +20,8 @@ test("compatcanary scores 100 in its widest profile", async () => {
     stdout: "pipe",
     stderr: "inherit",
   });
-  const report = await new Response(child.stdout).json();
-  const notPassed = report.results.filter((result: { status: string }) => result.status !== "pass");
+  const report = (await new Response(child.stdout).json()) as Report;
+  const notPassed = report.results.filter((result) => result.status !== "pass");
   expect(notPassed).toEqual([]);
   expect(report.score).toBe(100);
   expect(await child.exited).toBe(0);

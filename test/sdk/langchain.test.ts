@@ -76,9 +76,9 @@ test("429 is retried, an exhausted quota is not", async () => {
 });
 
 test("errors are raised: unknown model, a stream that breaks", async () => {
-  expect(model({ model: "no-such-model" }).invoke(hello)).rejects.toMatchObject({ status: 404 });
+  await expect(model({ model: "no-such-model" }).invoke(hello)).rejects.toMatchObject({ status: 404 });
   const read = async () => Array.fromAsync(await model({ model: "fault-midstream" }).stream(hello));
-  expect(read()).rejects.toThrow();
+  await expect(read()).rejects.toThrow();
 });
 
 testTraffic(server);

@@ -48,11 +48,14 @@ test("401 for a wrong key and for none", async () => {
 
 test("404 for an unknown model, in a call and by its id", async () => {
   expect(await failure({ model: "no/such" })).toMatchObject({ status: 404, code: "model_not_found" });
-  expect(client().models.retrieve("no/such")).rejects.toBeInstanceOf(OpenAI.NotFoundError);
+  await expect(client().models.retrieve("no/such")).rejects.toBeInstanceOf(OpenAI.NotFoundError);
 });
 
 test("404 for an endpoint that does not exist", async () => {
-  expect(client().post("/nothing/here", { body: {} })).rejects.toMatchObject({ status: 404, code: "unknown_url" });
+  await expect(client().post("/nothing/here", { body: {} })).rejects.toMatchObject({
+    status: 404,
+    code: "unknown_url",
+  });
 });
 
 test("a prompt that does not fit has its code", async () => {
@@ -95,7 +98,7 @@ test.each(["fault-midstream", "fault-disconnect", "fault-garbage"])(
     const read = async () => {
       for await (const _ of stream);
     };
-    expect(read()).rejects.toBeInstanceOf(APIError);
+    await expect(read()).rejects.toBeInstanceOf(APIError);
   },
 );
 
@@ -108,7 +111,7 @@ test.each(["fault-empty", "fault-disconnect"])(
 
 test("a client's time-out", async () => {
   const slow = client({ timeout: 300 }).chat.completions.create({ model: "fault-slow", messages: HELLO });
-  expect(slow).rejects.toBeInstanceOf(APIConnectionTimeoutError);
+  await expect(slow).rejects.toBeInstanceOf(APIConnectionTimeoutError);
 });
 
 test("hanging up in the middle of streams gives their slots back", async () => {
@@ -133,7 +136,7 @@ test("an abort before the first word, and one in the middle", async () => {
   const early = new AbortController();
   const call = client().chat.completions.create({ model: "fault-slow", messages: HELLO }, { signal: early.signal });
   setTimeout(() => early.abort(), 50);
-  expect(call).rejects.toBeInstanceOf(APIUserAbortError);
+  await expect(call).rejects.toBeInstanceOf(APIUserAbortError);
 
   const unhurried = { x_simulate: { tokens: 1_000, itlMs: 20 } };
   const body = { model: MODEL, messages: HELLO, stream: true as const, ...unhurried };
