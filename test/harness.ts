@@ -60,8 +60,9 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
   };
   const readyMs = options.readyMs ?? 60_000;
   if (!(await isReady(port, child, readyMs))) {
+    const what = child.exitCode === null ? `was not ready within ${readyMs} ms` : `ended with code ${child.exitCode}`;
     await stop();
-    throw new Error(`the server was not ready within ${readyMs} ms; it said:\n${logs()}`);
+    throw new Error(`the server ${what}; it said:\n${logs()}`);
   }
   return {
     baseUrl: `http://127.0.0.1:${tap.port}/v1`,
