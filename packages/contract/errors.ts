@@ -106,6 +106,24 @@ export class ApiError extends Error {
   }
 }
 
+/**
+ * An engine's own refusal, passed on: its status, its words in our envelope, its retry fields. Engines know codes that
+ * no row of ours names.
+ */
+export class RelayedError extends Error {
+  override readonly name = "RelayedError";
+  readonly status: number;
+  readonly body: ErrorBody;
+  readonly headers: Record<string, string>;
+
+  constructor(status: number, body: ErrorBody, headers: Record<string, string> = {}) {
+    super(`the engine answered with status ${status}`);
+    this.status = status;
+    this.body = body;
+    this.headers = headers;
+  }
+}
+
 /** The envelope: always these four keys, `code` a string or null. */
 export interface ErrorBody {
   error: { message: string; type: string; param: string | null; code: string | null };
