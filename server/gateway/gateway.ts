@@ -63,7 +63,7 @@ function methodsOf(path: string): Record<string, Endpoint> | undefined {
   const exact = Object.hasOwn(ENDPOINTS, path) ? ENDPOINTS[path] : undefined;
   if (exact) return exact;
   const open = WITH_REST.find((each) => path.startsWith(each.slice(0, -1)) && path.length >= each.length);
-  return open && ENDPOINTS[open];
+  return open === undefined ? undefined : ENDPOINTS[open];
 }
 
 function allowed(methods: Record<string, Endpoint>): string {
