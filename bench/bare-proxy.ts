@@ -18,8 +18,11 @@ Bun.serve({
       timeout: false,
       decompress: false,
     } as BunFetchRequestInit);
-    return new Response(answer.body, { status: answer.status, headers: { "content-type": answer.headers.get("content-type")! } });
+    return new Response(answer.body, {
+      status: answer.status,
+      headers: { "content-type": answer.headers.get("content-type")! },
+    });
   },
 });
-for await (const _ of Bun.stdin.stream()) continue;
+for await (const _ of Bun.stdin.stream());
 process.exit(0);

@@ -95,11 +95,22 @@ function rounded(measure: Measure): object {
 }
 
 async function save(results: object): Promise<string> {
-  const git = (...args: string[]) => Bun.spawnSync(["git", ...args], { cwd: ROOT }).stdout.toString().trim();
+  const git = (...args: string[]) =>
+    Bun.spawnSync(["git", ...args], { cwd: ROOT })
+      .stdout.toString()
+      .trim();
   const commit = git("rev-parse", "--short", "HEAD") || "unknown";
   const file = join(import.meta.dir, "results", `${new Date().toISOString().slice(0, 10)}-${commit}.json`);
-  const machine = { processor: cpus()[0]?.model, cores: cpus().length, memoryBytes: totalmem(), system: process.platform };
+  const machine = {
+    processor: cpus()[0]?.model,
+    cores: cpus().length,
+    memoryBytes: totalmem(),
+    system: process.platform,
+  };
   const changed = git("status", "--porcelain") !== "";
-  await Bun.write(file, `${JSON.stringify({ commit, changed, bun: Bun.version, machine, rounds, ...results }, null, 2)}\n`);
+  await Bun.write(
+    file,
+    `${JSON.stringify({ commit, changed, bun: Bun.version, machine, rounds, ...results }, null, 2)}\n`,
+  );
   return file;
 }

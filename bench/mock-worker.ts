@@ -69,5 +69,5 @@ Bun.serve({
   },
 });
 // The end of input means that the parent is gone.
-for await (const _ of Bun.stdin.stream()) continue;
+for await (const _ of Bun.stdin.stream());
 process.exit(0);

@@ -14,7 +14,10 @@ export function startNginx(binary: string, socket: string, port: number) {
   const dir = mkdtempSync(join(tmpdir(), "oxbow-bench-nginx-"));
   const file = join(dir, "nginx.conf");
   writeFileSync(file, config(dir, socket, port));
-  return Bun.spawn([binary, "-p", dir, "-c", file, "-e", join(dir, "error.log")], { stdout: "ignore", stderr: "inherit" });
+  return Bun.spawn([binary, "-p", dir, "-c", file, "-e", join(dir, "error.log")], {
+    stdout: "ignore",
+    stderr: "inherit",
+  });
 }
 
 /** master_process off: one process, so that its processor time is the whole of it. */

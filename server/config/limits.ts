@@ -4,8 +4,8 @@
 export const LIMITS = {
   /** A request body. The largest audio upload that OpenAI takes is 25 MiB; a long prompt with images stays below. */
   bodyBytesMax: [33_554_432, 1_024, 1_073_741_824],
-  /** From the head of a request to the end of its body: 32 MiB at 1 MB/s, and some patience. */
-  bodyMsMax: [60_000, 100, 3_600_000],
+  /** Silence while a body arrives. A slow upload may take its time as long as it keeps coming. */
+  bodyIdleMsMax: [30_000, 100, 3_600_000],
   /** Requests that wait for one model; the next one is refused at once. */
   queueDepthMax: [1_024, 0, 1_000_000],
   /** How long one of them waits before it is refused. Clients retry by themselves, and most give up after minutes. */

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { type AddressInfo, createServer } from "node:net";
 import { ApiError, RelayedError } from "@oxbow/contract";
 import fc from "fast-check";
-import { type EngineAnswer, type Frame, readAnswer, refusalOfEvent } from "./relay.ts";
+import { type EngineAnswer, type Frame, readAnswer } from "./relay.ts";
 
 /** A real engine's side of the wire: answers with what the path names. */
 const answers = new Map<string, () => Response>();
@@ -62,7 +62,7 @@ test("whatever the chunk borders, the same bytes come out, in whole events, and 
       const parts = borders.slice(1).map((end, index) => whole.subarray(borders[index], end));
       const frames = await read(() => events(parts.filter((part) => part.length > 0)));
       expect(textOf(frames)).toBe(STREAM);
-      expect(frames.at(-1)?.end).toBe("done");
+      expect(frames.at(-1)).toMatchObject({ last: true, error: null });
       for (const frame of frames) expect(textOf([frame]).endsWith("\n\n")).toBe(true);
     }),
     { numRuns: 60 },
@@ -74,7 +74,7 @@ test("an error event ends the stream: nothing after it is passed on", async () =
     events([bytes('data: {"a":1}\n\ndata: {"error":{"message":"m"}}\n\ndata: [DONE]\n\n')]),
   );
   expect(textOf(frames)).toBe('data: {"a":1}\n\ndata: {"error":{"message":"m"}}\n\n');
-  expect(frames.at(-1)?.end).toBe("error");
+  expect(frames.at(-1)?.error).toBeInstanceOf(RelayedError);
 });
 
 test("a stream that ends without [DONE], or breaks off, is not taken for finished", async () => {
@@ -135,9 +135,11 @@ test("a whole answer is passed on byte for byte", async () => {
   expect(got.kind === "whole" && Buffer.from(got.bytes).toString()).toBe(text);
 });
 
-test("the first event of a stream can still become a status", () => {
-  const event =
-    'data: {"error":{"message":"too long","type":"invalid_request_error","param":"messages","code":"c"}}\n\n';
-  expect(refusalOfEvent(bytes(event))?.status).toBe(400);
-  expect(refusalOfEvent(bytes("data: {}\n\n"))).toBeNull();
+test("an error event tells whose fault it was, for a status that can still be sent", async () => {
+  const event = (type: string) =>
+    `data: {"error":{"message":"too long","type":"${type}","param":"messages","code":"c"}}\n\n`;
+  const [theirs] = await read(() => events([bytes(event("invalid_request_error"))]));
+  expect((theirs?.error as RelayedError).status).toBe(400);
+  const [engines] = await read(() => events([bytes(event("server_error"))]));
+  expect((engines?.error as RelayedError).status).toBe(502);
 });

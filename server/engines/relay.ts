@@ -8,13 +8,15 @@ export type EngineAnswer = { kind: "whole"; bytes: Uint8Array } | { kind: "strea
 /** One or more whole events, as they came. */
 export interface Frame {
   bytes: Uint8Array;
-  /** Nothing follows: the engine has said `[DONE]`, or an error. */
-  end: "done" | "error" | null;
+  /** The engine has said `[DONE]`, or an error: nothing follows. */
+  last: boolean;
+  /** What the last event says when it is an error: of use while the status line has not gone out. */
+  error: Error | null;
 }
 
 export interface EventStream {
   /**
-   * The next frame; after one with an `end`, null.
+   * The next frame; null after the last one.
    * @throws ApiError `engine_interrupted` when the engine stops before its end
    */
   next(): Promise<Frame | null>;
@@ -72,7 +74,8 @@ function readEvents(body: ReadableStream<Uint8Array>): EventStream {
     }
     rest = cut === bytes.length ? null : bytes.subarray(cut);
     const whole = rest === null ? bytes : bytes.subarray(0, cut);
-    return { bytes: whole, end: errorAt >= 0 ? "error" : endsWith(whole, DONE) ? "done" : null };
+    const error = errorAt >= 0 ? errorOf(view.toString("utf8", errorAt + "data: ".length, cut)) : null;
+    return { bytes: whole, last: error !== null || endsWith(whole, DONE), error };
   }
 
   async function next(): Promise<Frame | null> {
@@ -83,7 +86,7 @@ function readEvents(body: ReadableStream<Uint8Array>): EventStream {
         if (done) throw new Error("the stream ended without [DONE]");
         const frame = frameOf(rest === null ? value : join(rest, value));
         if (frame === null) continue;
-        if (frame.end !== null) {
+        if (frame.last) {
           ended = true;
           void reader.cancel().catch(() => {}); // whatever follows the end is of no interest
         }
@@ -104,16 +107,11 @@ function readEvents(body: ReadableStream<Uint8Array>): EventStream {
   };
 }
 
-/**
- * The error that an error event carries, for an engine that fails before it has said anything: the status can then still
- * tell. Null when the bytes are no error event.
- */
-export function refusalOfEvent(bytes: Uint8Array): RelayedError | null {
-  const text = new TextDecoder().decode(bytes);
-  const start = text.lastIndexOf(ERROR_EVENT);
-  if (start < 0) return null;
-  const body = envelopeOf(text.slice(start + "data: ".length).trimEnd());
-  return body && new RelayedError(body.error.type === "invalid_request_error" ? 400 : 502, body);
+/** The error that an error event carries. Its type tells whether it is the caller's fault: no status came with it. */
+function errorOf(json: string): Error {
+  const body = envelopeOf(json);
+  if (!body) return new ApiError("engine_failed", "The engine failed to answer. Try again.");
+  return new RelayedError(body.error.type === "invalid_request_error" ? 400 : 502, body);
 }
 
 async function readRefusal(response: Response): Promise<Error> {

@@ -4,7 +4,6 @@
 import { ApiError, RelayedError } from "@oxbow/contract";
 import type { Model } from "../config.ts";
 import type { Engine, EngineAnswer, EventStream, Frame } from "../fleet/fleet.ts";
-import { refusalOfEvent } from "../fleet/fleet.ts";
 import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
 import { sendStream } from "./stream.ts";
@@ -15,6 +14,8 @@ export interface RelayCall {
   path: string;
   /** The caller's bytes, or what had to be changed in them. */
   bytes: Uint8Array;
+  /** Whether a stream was asked for: else nothing comes before everything is there. */
+  stream: boolean;
 }
 
 /**
@@ -44,7 +45,7 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
   try {
     request.signal.throwIfAborted();
     const more: Record<string, string> = ticket.engine.simulated ? { "x-oxbow-simulated": "true" } : {};
-    const deadline = silenceDeadline(hangUp, rooms.limits.firstTokenMsMax);
+    const deadline = silenceDeadline(hangUp, call.stream ? rooms.limits.firstTokenMsMax : rooms.limits.answerMsMax);
     const answer = await send(ticket.engine, call, hangUp.signal).finally(deadline.clear);
     if (answer.kind === "whole") {
       const headers = answerHeaders(exchange, { "content-type": "application/json", ...more });

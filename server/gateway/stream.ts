@@ -80,7 +80,7 @@ export function sendStream(
       started = true;
       beat.lastMs = pulse.now();
       if (frame) controller.enqueue(frame.bytes);
-      if (frame === null || frame.end !== null) {
+      if (frame === null || frame.last) {
         controller.close();
         end();
       }

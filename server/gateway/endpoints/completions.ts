@@ -15,5 +15,6 @@ export async function completions(exchange: Exchange): Promise<Response> {
   const engine = engineOf(exchange, model);
   const call = parseCompletionRequest(body);
   refuseUnsupported(call, catalogue.featuresOf(model, engine), model.id);
-  return relayCall(exchange, { model, path: "/v1/completions", bytes: bytesFor(model, body, bytes) });
+  const stream = call.stream === true;
+  return relayCall(exchange, { model, path: "/v1/completions", bytes: bytesFor(model, body, bytes), stream });
 }
