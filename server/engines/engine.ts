@@ -1,6 +1,8 @@
 // One engine: something that speaks the OpenAI wire, behind a unix socket (our own workers) or a URL. Sends a call on and
 // hands back the answer as it comes; what the bytes mean, and whether to try again, is decided elsewhere.
 
+import { type EngineAnswer, readAnswer } from "./relay.ts";
+
 export interface Engine {
   readonly id: string;
   /** Name of its row in the kinds of data/engines.yaml. */
@@ -19,6 +21,13 @@ export interface Engine {
    * @throws EngineUnreachable when no answer came; the signal's reason when it fired first
    */
   send(path: string, body: Uint8Array, options: SendOptions): Promise<Response>;
+
+  /**
+   * Sends a call on and reads the answer: whole, or as a stream whose events are still to come.
+   *
+   * @throws EngineUnreachable and the signal's reason as `send`; RelayedError and ApiError as `readAnswer`
+   */
+  call(path: string, body: Uint8Array, options: SendOptions): Promise<EngineAnswer>;
 }
 
 export interface SendOptions {
@@ -42,18 +51,19 @@ export class EngineUnreachable extends Error {
 }
 
 export function createEngine(
-  options: Omit<Engine, "send" | "features"> & { features: Iterable<string>; address: EngineAddress },
+  options: Omit<Engine, "send" | "call" | "features"> & { features: Iterable<string>; address: EngineAddress },
 ): Engine {
   const { id, kind, simulated, slots, address } = options;
   const unix = "socket" in address ? { unix: address.socket } : {};
   const base = "socket" in address ? "http://engine/v1" : address.baseUrl.replace(/\/+$/, "");
 
-  return {
+  const engine: Engine = {
     id,
     kind,
     simulated,
     slots,
     features: new Set(options.features),
+    call: async (path, body, sendOptions) => readAnswer(await engine.send(path, body, sendOptions)),
 
     async send(path, body, { signal, headers }) {
       try {
@@ -76,4 +86,5 @@ export function createEngine(
       }
     },
   };
+  return engine;
 }

@@ -1,2 +1,3 @@
-// How calls reach an engine: one way to send, for every kind.
+// How calls reach an engine, and how its answers are read: one way for every kind.
 export * from "./engine.ts";
+export * from "./relay.ts";

@@ -4,6 +4,8 @@
 import type { ModelState } from "@oxbow/contract";
 import type { Engine } from "../engines/engines.ts";
 
+export type { Engine, EngineAnswer, EventStream, Frame } from "../engines/engines.ts";
+
 /** A slot of a warm engine, held until it is released. */
 export interface Placement {
   readonly engine: Engine;
