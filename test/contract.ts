@@ -8,13 +8,13 @@ import { seenStream } from "./stream.ts";
 import type { Exchange } from "./tap.ts";
 
 /** @returns one line for each violation, each starting with method and path */
-export function violationsOf({ request, response, hungUp }: Exchange): string[] {
+export function violationsOf({ request, response, hungUp, open }: Exchange): string[] {
   const [method, target] = request.startLine.split(" ") as [string, string];
   const at = (text: string) => `${method} ${target}: ${text}`;
-  if (!response) return hungUp || !request.complete ? [] : [at("no answer")];
+  if (!response) return hungUp || open || !request.complete ? [] : [at("no answer")];
   const path = target.split("?")[0]!.replace(/(.)\/$/, "$1");
   const found = headerViolations(response);
-  if (method !== "HEAD" && method !== "OPTIONS") found.push(...bodyViolations(path, request, response, hungUp));
+  if (method !== "HEAD" && method !== "OPTIONS") found.push(...bodyViolations(path, request, response, hungUp || open));
   return found.map(at);
 }
 
@@ -35,11 +35,11 @@ function headerViolations(response: Message): string[] {
   return found;
 }
 
-function bodyViolations(path: string, request: Message, response: Message, hungUp: boolean): string[] {
+function bodyViolations(path: string, request: Message, response: Message, mayBeCut: boolean): string[] {
   const status = statusOf(response);
   const type = headerOf(response, "content-type");
   const raw = response.body.toString();
-  if (!response.complete && !hungUp) return ["the answer was cut short"];
+  if (!response.complete && !mayBeCut) return ["the answer was cut short"];
   if (type?.startsWith("text/event-stream")) {
     if (status !== 200) return [`an event stream with status ${status}`];
     return streamViolations(path, raw, asked(request), response);

@@ -65,7 +65,7 @@ const schema = (schema: object) => ({ type: "json_schema", json_schema: { name: 
 /** Takes the one slot of the tight server, and hangs up when `during` is done. */
 async function whileBusy<T>(during: () => Promise<T>): Promise<T> {
   const hangUp = new AbortController();
-  const fields = { model: MODEL, messages: HELLO, stream: true, x_simulate: { tokens: 100_000, itlMs: 20 } };
+  const fields = { model: MODEL, messages: HELLO, stream: true, x_simulate: { tokens: 2_000, itlMs: 20 } };
   const held = await fetch(`${tight.baseUrl}/chat/completions`, {
     method: "POST",
     headers: { ...AUTH, "content-type": "application/json" },

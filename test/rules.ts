@@ -252,6 +252,7 @@ export const CHAT_WHOLE_RULES: Rule<SeenWhole>[] = [
     never: "a tool call without id, type, name, or arguments that are the text of a JSON object",
     seen: (answer) =>
       wholeChoices(answer)
+        .filter(({ finish_reason }) => finish_reason !== "length")
         .flatMap(({ message }) => message?.tool_calls ?? [])
         .find(
           (call) =>

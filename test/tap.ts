@@ -10,13 +10,15 @@ export interface Exchange {
   response: Message | null;
   /** True when the client was the one that ended the connection. */
   hungUp: boolean;
+  /** True while the connection is still there: what is missing may still come. */
+  open: boolean;
 }
 
 export interface Tap {
   port: number;
   /** What has gone through so far, in the order of connections. */
   exchanges(): Exchange[];
-  /** Forgets what has gone through. */
+  /** Forgets what has gone through. Call it while nothing is on its way. */
   clear(): void;
   close(): void;
 }
@@ -25,6 +27,7 @@ interface Line {
   sent: Buffer[];
   received: Buffer[];
   hungUp: boolean;
+  open: boolean;
 }
 
 /** @param serverPort where the server listens on loopback */
@@ -32,7 +35,7 @@ export async function openTap(serverPort: number): Promise<Tap> {
   let lines: Line[] = [];
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (client) => {
-    const line: Line = { sent: [], received: [], hungUp: false };
+    const line: Line = { sent: [], received: [], hungUp: false, open: true };
     lines.push(line);
     const upstream = connect({ port: serverPort, host: "127.0.0.1", allowHalfOpen: true });
     join(client, upstream, line);
@@ -47,7 +50,9 @@ export async function openTap(serverPort: number): Promise<Tap> {
     port: (server.address() as { port: number }).port,
     exchanges: () => lines.flatMap(exchangesOf),
     clear: () => {
-      lines = [];
+      // A connection that is kept for the next call goes on being heard.
+      lines = lines.filter((line) => line.open);
+      for (const line of lines) Object.assign(line, { sent: [], received: [] });
     },
     close: () => {
       server.close();
@@ -84,6 +89,7 @@ function join(client: Socket, upstream: Socket, line: Line): void {
   upstream.on("error", cut);
   client.on("close", () => {
     line.hungUp ||= !serverEnded;
+    line.open = false;
     cut();
   });
   upstream.on("close", () => {
@@ -93,7 +99,7 @@ function join(client: Socket, upstream: Socket, line: Line): void {
 }
 
 /** Requests and answers of one connection: HTTP/1.1 answers in the order it was asked. */
-function exchangesOf({ sent, received, hungUp }: Line): Exchange[] {
+function exchangesOf({ sent, received, hungUp, open }: Line): Exchange[] {
   const requests = Buffer.concat(sent);
   const responses = Buffer.concat(received);
   const exchanges: Exchange[] = [];
@@ -109,7 +115,7 @@ function exchangesOf({ sent, received, hungUp }: Line): Exchange[] {
       response = readMessage(responses, response.end, isHead);
     }
     answered = response?.end ?? responses.length;
-    exchanges.push({ request: request.message, response: response?.message ?? null, hungUp });
+    exchanges.push({ request: request.message, response: response?.message ?? null, hungUp, open });
   }
   return exchanges;
 }

@@ -45,6 +45,15 @@ test("the errata are allowed, and only where they belong", () => {
   const { logprobs: _, ...bare } = answer.choices[0]!;
   assertValid("CreateChatCompletionResponse", { ...answer, choices: [bare] });
   assertValid("CreateCompletionStreamResponse", { ...completionChunk, usage: null });
+  const echoed = (token_logprobs: unknown[]) => {
+    const logprobs = { tokens: ["a", "b"], token_logprobs, top_logprobs: null, text_offset: [0, 1] };
+    const choices = [
+      { ...completionChunk.choices[0], finish_reason: "stop", logprobs: { ...logprobs, top_logprobs: [] } },
+    ];
+    return violationsOf("CreateCompletionResponse", { ...completionChunk, choices });
+  };
+  expect(echoed([null, -1])).toEqual([]);
+  expect(echoed([-1, null])).not.toEqual([]);
   expect(violationsOf("CreateCompletionResponse", completionChunk)).not.toEqual([]);
   expect(violationsOf("CreateCompletionResponse", { ...completionChunk, usage: null })).not.toEqual([]);
 });

@@ -53,6 +53,13 @@ function withErrata(): Record<string, Schema> {
   const choice = whole.properties!.choices!.items!;
   choice.required = choice.required!.filter((key) => key !== "logprobs");
 
+  // With `echo` nothing stands before the first token that it could follow from.
+  const logprobs = schemas.CreateCompletionResponse!.properties!.choices!.items!.properties!.logprobs!.anyOf![0]!;
+  for (const key of ["token_logprobs", "top_logprobs"]) {
+    const { items } = logprobs.properties![key]!;
+    logprobs.properties![key] = { type: "array", prefixItems: [{ anyOf: [items!, { type: "null" }] }], items: items! };
+  }
+
   const completionChunk = structuredClone(schemas.CreateCompletionResponse!);
   const finish = completionChunk.properties!.choices!.items!.properties!.finish_reason!;
   finish.type = ["string", "null"];
@@ -69,5 +76,6 @@ interface Node {
   required?: string[];
   properties?: Record<string, Node>;
   items?: Node;
+  prefixItems?: Node[];
   anyOf?: Node[];
 }

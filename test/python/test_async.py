@@ -7,7 +7,7 @@ import unittest
 import openai
 from openai import AsyncOpenAI
 
-from test_chat import City, HELLO, MODEL, TWO_CITIES, WEATHER
+from test_chat import City, HELLO, MODEL, STRICT_WEATHER, TWO_CITIES
 
 
 class Async(unittest.IsolatedAsyncioTestCase):
@@ -41,7 +41,7 @@ class Async(unittest.IsolatedAsyncioTestCase):
         self.assertTrue((await self.create()).choices[0].message.content)
 
     async def test_tools_through_the_stream_helper(self):
-        async with self.client.chat.completions.stream(model=MODEL, messages=TWO_CITIES, tools=[WEATHER]) as stream:
+        async with self.client.chat.completions.stream(model=MODEL, messages=TWO_CITIES, tools=[STRICT_WEATHER]) as stream:
             final = await stream.get_final_completion()
         calls = final.choices[0].message.tool_calls
         self.assertEqual({json.loads(call.function.arguments)["location"] for call in calls}, {"Paris", "Tokyo"})

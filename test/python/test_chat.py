@@ -24,6 +24,20 @@ WEATHER = {
         },
     },
 }
+# The client's own helpers take strict tools only.
+STRICT_WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "strict": True,
+        "parameters": {
+            "type": "object",
+            "properties": {"location": {"type": "string"}},
+            "required": ["location"],
+            "additionalProperties": False,
+        },
+    },
+}
 TWO_CITIES = [{"role": "user", "content": "What is the weather in Paris and in Tokyo? Use get_weather."}]
 
 
@@ -88,7 +102,7 @@ class Chat(unittest.TestCase):
         self.assertTrue(final.choices[0].message.content)
 
     def test_tools_through_the_stream_helper(self):
-        with self.client.chat.completions.stream(model=MODEL, messages=TWO_CITIES, tools=[WEATHER]) as stream:
+        with self.client.chat.completions.stream(model=MODEL, messages=TWO_CITIES, tools=[STRICT_WEATHER]) as stream:
             final = stream.get_final_completion()
         calls = final.choices[0].message.tool_calls
         self.assertEqual([call.function.name for call in calls], ["get_weather", "get_weather"])
