@@ -25,9 +25,14 @@ export interface Config {
   kinds: Record<string, EngineKind>;
   engines: EngineEntry[];
   limits: Limits;
+  logLevel: LogLevel;
   /** The first API key, when the operator chose it. */
   bootstrapKey: string | undefined;
+  /** What stored key hashes are salted with, when the operator keeps it outside of the home. */
+  pepper: string | undefined;
 }
+
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface Model {
   id: string;
@@ -44,7 +49,7 @@ export interface Model {
   aliases: string[];
   description?: string;
   ownedBy: string;
-  /** When the weights were published, in Unix seconds. */
+  /** When the weights were published, in Unix seconds; 0 where nobody says. */
   created: number;
   /** null: there are none to download. */
   weights: Weights | null;
@@ -58,9 +63,9 @@ export interface Weights {
   revision?: string;
   file?: string;
   format: "safetensors" | "gguf" | "onnx" | "pytorch";
-  licence: string;
-  /** The hub asks for an account that has accepted the licence. */
-  gated: boolean;
+  licence?: string;
+  /** The hub asks for an account that has accepted the licence. Absent where we do not know. */
+  gated?: boolean;
   bytes?: number;
   gguf?: { hub: string; file?: string; bytes?: number };
 }
@@ -112,6 +117,7 @@ export interface ConfigOptions {
   /** These come before the environment. */
   simulate?: boolean | undefined;
   port?: number | undefined;
+  host?: string | undefined;
   home?: string | undefined;
   dataDir?: string | undefined;
 }
@@ -129,7 +135,7 @@ export function loadConfig(options: ConfigOptions): Config {
   checkEngines(engines, kinds, models, labelOf(dataDir, "engines"));
   return freeze({
     version: project.version,
-    host: hostOf(env.HOST || "127.0.0.1"),
+    host: hostOf(options.host || env.HOST || "127.0.0.1"),
     port: options.port === undefined ? wholeOf("PORT", env.PORT, 8080, 0, 65_535) : portOf(options.port),
     home: resolve(options.home || env.OXBOW_HOME || join(env.HOME || homedir(), ".oxbow")),
     simulate,
@@ -138,7 +144,9 @@ export function loadConfig(options: ConfigOptions): Config {
     kinds,
     engines: engines.filter((engine) => simulate || engine.when === undefined),
     limits: limitsOf(env),
-    bootstrapKey: keyOf(env.OXBOW_BOOTSTRAP_KEY),
+    logLevel: levelOf(env.OXBOW_LOG_LEVEL || "info"),
+    bootstrapKey: secretOf(env, "OXBOW_BOOTSTRAP_KEY"),
+    pepper: secretOf(env, "OXBOW_PEPPER"),
   });
 }
 
@@ -175,11 +183,20 @@ function hostOf(host: string): string {
   throw new ConfigError(`HOST must be an address or a host name, but is '${host}'`);
 }
 
-function keyOf(key: string | undefined): string | undefined {
-  if (key === undefined || key === "") return undefined;
-  if (/^[A-Za-z0-9._-]{16,256}$/.test(key)) return key;
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+
+function levelOf(text: string): LogLevel {
+  const level = LOG_LEVELS.find((name) => name === text);
+  if (level) return level;
+  throw new ConfigError(`OXBOW_LOG_LEVEL must be one of ${LOG_LEVELS.join(", ")}, but is '${text}'`);
+}
+
+function secretOf(env: ConfigOptions["env"], name: string): string | undefined {
+  const secret = env[name];
+  if (secret === undefined || secret === "") return undefined;
+  if (/^[A-Za-z0-9._-]{16,256}$/.test(secret)) return secret;
   // A secret is never quoted.
-  throw new ConfigError("OXBOW_BOOTSTRAP_KEY must be 16 to 256 letters, digits, '.', '_' or '-'");
+  throw new ConfigError(`${name} must be 16 to 256 letters, digits, '.', '_' or '-'`);
 }
 
 // The tables
@@ -203,7 +220,7 @@ function readTable<T>(dataDir: string, table: string, schema: object): T {
   return parseTable<T>(label, text, schema);
 }
 
-type ModelRow = Omit<Model, "created"> & { released: string; when?: "simulate"; source: string[]; read: string };
+type ModelRow = Omit<Model, "created"> & { released?: string; when?: "simulate"; source: string[]; read: string };
 type PlanTable = {
   tiers: string[];
   sold: number;
@@ -217,7 +234,7 @@ function readModels(dataDir: string): ModelRow[] {
 }
 
 function modelOf({ released, when: _, source: __, read: ___, ...model }: ModelRow): Model {
-  return { ...model, created: Date.parse(released) / 1000 };
+  return { ...model, created: released === undefined ? 0 : Date.parse(released) / 1000 };
 }
 
 function readPlans(dataDir: string): { plans: Plan[]; tiers: string[] } {

@@ -18,11 +18,11 @@ export function parseTable<T>(file: string, text: string, schema: object): T {
   const value = parseYaml(file, text);
   const check = new Ajv2020({ strict: false, verbose: true, useDefaults: true }).compile<T>(schema);
   if (check(value)) return value;
-  throw new ConfigError(`${file}: ${explain(check.errors![0]!, value)}`);
+  throw new ConfigError(`${file}: ${explain(check.errors![0]!, value, schema)}`);
 }
 
 function parseYaml(file: string, text: string): unknown {
-  const document = parseDocument(text, { schema: "core", prettyErrors: true });
+  const document = parseDocument(text, { schema: "core", merge: true, prettyErrors: true });
   const problem = document.errors[0] ?? document.warnings[0];
   // The library draws the line at fault below its message; we keep the first line.
   if (problem) throw new ConfigError(`${file}: ${problem.message.split("\n")[0]!.replace(/:$/, "")}`);
@@ -43,17 +43,19 @@ interface Schema {
   minLength?: number;
   minItems?: number;
   $ref?: string;
+  $defs?: Record<string, Schema>;
   properties?: Record<string, Schema>;
 }
 
-function explain(error: ErrorObject, root: unknown): string {
+function explain(error: ErrorObject, root: unknown, rules: Schema): string {
   const path = pathOf(error.instancePath, root);
   const schema = error.parentSchema as Schema;
   const inside = (key: string) => (path === "" ? key : `${path}.${key}`);
   switch (error.keyword) {
     case "required": {
       const key: string = error.params.missingProperty;
-      const wanted = phraseOf(schema.properties?.[key] ?? {});
+      const named = schema.properties?.[key] ?? {};
+      const wanted = phraseOf(rules.$defs?.[named.$ref?.replace("#/$defs/", "") ?? ""] ?? named);
       return `${inside(key)} is missing${wanted ? `; it must be ${wanted}` : ""}`;
     }
     case "additionalProperties": {
