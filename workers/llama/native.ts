@@ -22,6 +22,8 @@ export interface SamplerSettings {
 /** A sampler with its own random state, penalties and grammar state: one per generated sequence. */
 export interface Sampler {
   readonly addon: AddonSampler;
+  /** Leaves logits as they are: reads log-probabilities. One each, for a sampler's scratch memory is not to be shared. */
+  plain(): AddonSampler;
   /** Frees native memory now. The sampler must not be in use. */
   dispose(): void;
 }
@@ -75,7 +77,7 @@ export interface NativeContext {
   /** The next token, or -1 when nothing can follow. Advances the sampler's state. */
   sample(logits: number, sampler: Sampler): Promise<number>;
   /** Log-probabilities at a place of the last batch, before temperature, penalties, bias and grammar. */
-  logprobs(logits: number, token: number, top: number): Promise<Logprobs>;
+  logprobs(logits: number, sampler: Sampler, token: number, top: number): Promise<Logprobs>;
   /** Forgets positions from `position` on. False when this kind of model cannot: then `clear` is the only way. */
   truncate(sequence: number, position: number): boolean;
   clear(sequence: number): void;
@@ -147,18 +149,24 @@ export function openNative(model: LlamaModel, context: LlamaContext): Native {
   ];
   if (missing.length > 0) throw new Error(`node-llama-cpp has changed inside: no ${missing.join(", ")}`);
 
-  const createSampler = (settings: SamplerSettings) => openSampler(bindings, addonModel, settings);
   return {
-    context: openContext(addonContext, context.contextSize, createSampler({ temperature: 0 })),
+    context: openContext(addonContext, context.contextSize),
     vocabulary: openVocabulary(model, addonModel),
-    createSampler,
+    createSampler: (settings) => openSampler(bindings, addonModel, settings),
     createGrammar: (text) => ({
       addon: new bindings.AddonGrammar(text, { addonExports: bindings, rootRuleName: "root" }),
     }),
   };
 }
 
-const MODEL_NAMES = ["tokenize", "detokenize", "getTokenString", "getTokenAttributes", "isEogToken", "getVocabularyType"];
+const MODEL_NAMES = [
+  "tokenize",
+  "detokenize",
+  "getTokenString",
+  "getTokenAttributes",
+  "isEogToken",
+  "getVocabularyType",
+];
 const CONTEXT_NAMES = [
   "initBatch",
   "addToBatch",
@@ -177,7 +185,7 @@ function absent(owner: string, object: object | undefined, names: string[]): str
   return names.filter((name) => typeof members[name] !== "function").map((name) => `${owner}.${name}`);
 }
 
-function openContext(addon: AddonContext, contextTokens: number, plain: Sampler): NativeContext {
+function openContext(addon: AddonContext, contextTokens: number): NativeContext {
   return {
     contextTokens,
     startBatch: (tokens) => addon.initBatch(tokens),
@@ -185,11 +193,11 @@ function openContext(addon: AddonContext, contextTokens: number, plain: Sampler)
     decode: () => addon.decodeBatch(),
     sample: (logits, sampler) => addon.sampleToken(logits, sampler.addon),
 
-    async logprobs(logits, token, top) {
+    async logprobs(logits, sampler, token, top) {
       // The addon reports logits as the sampler it is given leaves them, so a sampler that leaves them alone is asked.
       // The first entry is the highest logit: at least one must be asked for, the total weight is relative to it.
       const filter: LogitFilter = [[token], false, false, false, Math.max(1, top)];
-      const [, , , pairs, weight] = await addon.sampleToken(logits, plain.addon, false, false, filter, true);
+      const [, , , pairs, weight] = await addon.sampleToken(logits, sampler.plain(), false, false, filter, true);
       const base = pairs[1]! + Math.log(weight);
       const logprobOf = (logit: number) => Math.min(0, logit - base);
       const found = Math.min(Math.max(1, top), pairs.length / 2 - 1);
@@ -230,7 +238,21 @@ function openSampler(bindings: Bindings, model: AddonModel, settings: SamplerSet
   if (grammar) config.grammarEvaluationState = new bindings.AddonGrammarEvaluationState(model, grammar.addon);
   const addon = new bindings.AddonSampler(model);
   addon.applyConfig(config);
-  return { addon, dispose: () => addon.dispose() };
+  let plain: AddonSampler | null = null;
+  return {
+    addon,
+    plain() {
+      if (plain === null) {
+        plain = new bindings.AddonSampler(model);
+        plain.applyConfig({ temperature: 0 });
+      }
+      return plain;
+    },
+    dispose() {
+      addon.dispose();
+      plain?.dispose();
+    },
+  };
 }
 
 /** `LLAMA_TOKEN_ATTR_CONTROL` of llama.h. */

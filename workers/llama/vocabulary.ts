@@ -11,7 +11,7 @@ export interface Vocabulary {
   bytesOf(token: number): Uint8Array;
   isEnd(token: number): boolean;
   isControl(token: number): boolean;
-  /** Tokens of a plain text prompt, with the model's begin-of-text token if it wants one. */
+  /** Tokens of a plain prompt, begun as the model wants it. Control tokens may be written: the caller is their author. */
   tokenizeText(text: string): number[];
   /**
    * Tokens of a rendered chat template: control tokens written in it become those tokens.
@@ -49,10 +49,11 @@ export function createVocabulary(native: NativeVocabulary): Vocabulary {
     bytesOf: (token) => table[token] ?? NOTHING,
     isEnd: native.isEnd,
     isControl: native.isControl,
-    tokenizeText: (text) => withBos([...native.tokenize(text, false)]),
+    tokenizeText: (text) => withBos([...native.tokenize(text, true)]),
     tokenizeChat(text, restore) {
       const tokens: number[] = [];
-      for (const part of restore(text)) for (const token of native.tokenize(part.text, part.trusted)) tokens.push(token);
+      for (const part of restore(text))
+        for (const token of native.tokenize(part.text, part.trusted)) tokens.push(token);
       return withBos(tokens);
     },
     controlTexts,
