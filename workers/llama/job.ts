@@ -15,6 +15,8 @@ export interface Job {
   scorePrompt: boolean;
   /** Takes each token as it comes, and says whether to go on. The token that ends a text is not among them. */
   onToken(token: number, logprobs: Logprobs | null): boolean;
+  /** Takes the log-probabilities of the prompt before the first token: an entry per token, none unless asked for. */
+  onPrompt?(logprobs: (Logprobs | null)[]): void;
   signal: AbortSignal;
 }
 
@@ -23,8 +25,6 @@ export interface Outcome {
   reason: "stop" | "length";
   /** Tokens of the prompt that were in memory. */
   cachedTokens: number;
-  /** One entry per token of the prompt, null for the first; empty unless asked for. */
-  promptLogprobs: (Logprobs | null)[];
 }
 
 /** A job on its way through the scheduler. */
@@ -36,6 +36,7 @@ export interface Run {
   last: number | null;
   produced: number;
   cachedTokens: number;
+  /** One entry per token of the prompt that has been scored, null for the first. */
   promptLogprobs: (Logprobs | null)[];
   /** A token that `onToken` has not seen yet. */
   undelivered: { token: number; logprobs: Logprobs | null } | null;

@@ -11,7 +11,7 @@ export interface SchedulerOptions {
   slots: number;
   /** Tokens decoded in one step, more than `slots`. */
   batchTokens: number;
-  /** Jobs that may wait for a slot; further ones are refused. */
+  /** Jobs that may wait for a slot before further calls are refused. */
   waitingMax: number;
   /** Tokens of prefix from which on it is copied between slots; absent: a sixteenth of the context. */
   copyTokensMin?: number;
@@ -28,10 +28,12 @@ export interface Counters {
 }
 
 export interface Scheduler {
+  /** @throws ApiError `queue_full` when `waitingMax` jobs wait already. Ask before the first job of a call. */
+  refuseWhenFull(): void;
   /**
-   * Generates one sequence.
+   * Generates one sequence, after waiting for a slot.
    *
-   * @throws ApiError `queue_full`, or `engine_failed` when the engine could not go on; the signal's reason on abort
+   * @throws ApiError `engine_failed` when the engine could not go on; the signal's reason on abort
    */
   run(job: Job): Promise<Outcome>;
   running(): number;
@@ -88,8 +90,7 @@ export function createScheduler(native: Native, options: SchedulerOptions): Sche
         continue;
       }
       if (run.ended === null) continue;
-      const { cachedTokens, promptLogprobs } = run;
-      leave(slot).resolve({ reason: run.ended, cachedTokens, promptLogprobs });
+      leave(slot).resolve({ reason: run.ended, cachedTokens: run.cachedTokens });
     }
   }
 
@@ -205,6 +206,7 @@ export function createScheduler(native: Native, options: SchedulerOptions): Sche
       if (job.scorePrompt && run.last === null)
         await scorePrompt(run, slot.cache.length - tokens.length, wanted, logits);
       if (slot.cache.length < job.prompt.length) return;
+      if (run.last === null) job.onPrompt?.(run.promptLogprobs);
       if (job.maxTokens === 0) {
         run.ended = "length";
         return;
@@ -237,12 +239,14 @@ export function createScheduler(native: Native, options: SchedulerOptions): Sche
   }
 
   return {
+    refuseWhenFull() {
+      const free = slots.some((slot) => slot.run === null);
+      if (line.length < options.waitingMax || (free && line.length === 0)) return;
+      const text = "Too many requests are waiting for this model. Please try again in 1s.";
+      throw new ApiError("queue_full", text, { retryAfterMs: 1000 });
+    },
     run(job) {
       if (job.signal.aborted) return Promise.reject(job.signal.reason);
-      if (line.length >= options.waitingMax) {
-        const text = "Too many requests are waiting for this model. Please try again in 1s.";
-        return Promise.reject(new ApiError("queue_full", text, { retryAfterMs: 1000 }));
-      }
       return new Promise((resolve, reject) => {
         line.push(newRun(job, resolve, reject));
         if (!looping) void loop();

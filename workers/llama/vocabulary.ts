@@ -7,6 +7,8 @@ export interface Vocabulary {
   readonly size: number;
   readonly bos: string;
   readonly eos: string;
+  /** What an empty prompt is made of: the token that begins a text, or else ends one. */
+  readonly start: number;
   /** The bytes a token stands for, control tokens spelt out: `<|im_start|>`. */
   bytesOf(token: number): Uint8Array;
   isEnd(token: number): boolean;
@@ -46,6 +48,7 @@ export function createVocabulary(native: NativeVocabulary): Vocabulary {
     size: native.size,
     bos: nameOf(native.bos),
     eos: nameOf(native.eos),
+    start: native.bos ?? native.eos ?? 0,
     bytesOf: (token) => table[token] ?? NOTHING,
     isEnd: native.isEnd,
     isControl: native.isControl,
