@@ -7,7 +7,8 @@ import { createTokenizer, toPrintable, trainVocabulary, type Vocabulary } from "
 import { CHAT_TEMPLATE, REASONING_CHAT_TEMPLATE, SPECIAL_TOKENS } from "../../models/tiny/chat-template.ts";
 import { encodeGguf, type Gguf, tensor } from "../../models/tiny/gguf.ts";
 import { type LlamaShape, llamaFile } from "../../models/tiny/llama.ts";
-import { createRandom } from "../../models/tiny/random.ts";
+import { createRandom, type Random } from "../../models/tiny/random.ts";
+import { type CorruptFile, writeCorruptFiles } from "./corrupt.ts";
 
 const SHAPE: LlamaShape = { contextTokens: 4096, embedding: 64, blocks: 2, heads: 4, feedForward: 128 };
 
@@ -72,6 +73,35 @@ export function tinyBrokenTemplate(directory: string): string {
   return write(directory, "tiny-broken-template.gguf", scriptedModel(["Hello", "!"], "{% for message in %}{{ oops"));
 }
 
+/** Some forty kinds of broken and foreign files, each with a name for its fault. None is a usable model. */
+export function corruptFiles(directory: string): CorruptFile[] {
+  return writeCorruptFiles(directory, randomModel);
+}
+
+/**
+ * A model of the size that is worth timing: 120 million weights of seeded noise in Q8_0, a vocabulary of 32,000 tokens,
+ * 130 MB. For the benchmark, which makes it when it runs. Returns the path.
+ */
+export function benchModel(directory: string): string {
+  const random = createRandom(3);
+  const vocabulary = withPieces(VOCABULARY, fillers(32_000 - VOCABULARY.tokens.length, random));
+  return write(
+    directory,
+    "bench-120m.gguf",
+    llamaFile({
+      name: "bench-120m",
+      shape: { contextTokens: 8192, embedding: 768, blocks: 10, heads: 12, feedForward: 2048 },
+      vocabulary,
+      chatTemplate: CHAT_TEMPLATE,
+      weights: (name, shape) => {
+        const count = shape.reduce((product, size) => product * size, 1);
+        if (shape.length === 1) return tensor(name, shape, new Float32Array(count).fill(1), "F32");
+        return { name, shape, type: "Q8_0", bytes: noiseQ8(count, 1 / Math.sqrt(shape[0]!), random) };
+      },
+    }),
+  );
+}
+
 const WEATHER = '{"name": "get_weather", "arguments": {"location": "';
 
 /** The noise model as it goes into the file, for tests that want to spoil a part of it. */
@@ -125,6 +155,24 @@ function scriptedModel(pieces: string[], chatTemplate = CHAT_TEMPLATE): Gguf {
       return shape.length === 1 ? tensor(name, shape, values.fill(1), "F32") : tensor(name, shape, values, "F16");
     },
   });
+}
+
+/** `count` elements of even noise straight in Q8_0, far faster than by way of floats. */
+function noiseQ8(count: number, deviation: number, random: Random): Uint8Array {
+  const bytes = new Uint8Array((count / 32) * 34);
+  const view = new DataView(bytes.buffer);
+  for (let at = 0; at < bytes.length; at += 34) {
+    view.setFloat16(at, deviation / 74, true); // bytes spread evenly over ±128 deviate by 74
+    for (let i = 2; i < 34; i += 4) view.setUint32(at + i, random.u32(), true);
+  }
+  return bytes;
+}
+
+/** Words that no text encodes to, all different. */
+function fillers(count: number, random: Random): string[] {
+  const words = new Set<string>();
+  while (words.size < count) words.add(` ${random.u32().toString(36)}`);
+  return [...words];
 }
 
 function withPieces(vocabulary: Vocabulary, pieces: string[]): Vocabulary {
