@@ -13,23 +13,29 @@ import { ConfigError, nearest, parseTable } from "./config/table.ts";
 
 export { ConfigError, type Limits };
 
-export interface Config {
-  version: string;
+/** Where a server is, and what it keeps: known without a look at data/. */
+export interface Place {
   host: string;
   port: number;
   /** Absolute path of the folder that holds what the server keeps. */
   home: string;
+  /** What stored key hashes are salted with, when the operator keeps it outside of the home. */
+  pepper: string | undefined;
+}
+
+export interface Config extends Place {
+  version: string;
   simulate: boolean;
   models: Model[];
   plans: Plan[];
+  /** The plan of the account that the operator's own keys belong to. */
+  adminPlan: { id: string; version: number };
   kinds: Record<string, EngineKind>;
   engines: EngineEntry[];
   limits: Limits;
   logLevel: LogLevel;
   /** The first API key, when the operator chose it. */
   bootstrapKey: string | undefined;
-  /** What stored key hashes are salted with, when the operator keeps it outside of the home. */
-  pepper: string | undefined;
 }
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -128,26 +134,38 @@ export function loadConfig(options: ConfigOptions): Config {
   const simulate = options.simulate ?? switchOf(env, "OXBOW_SIMULATE");
   const dataDir = options.dataDir ?? env.OXBOW_DATA ?? "";
   const models = readModels(dataDir);
-  const { plans, tiers } = readPlans(dataDir);
+  const { plans, tiers, adminPlan } = readPlans(dataDir);
   const { kinds, engines } = readEngines(dataDir);
   checkNames(models, labelOf(dataDir, "models"));
   checkTiers(models, plans, tiers, dataDir);
   checkEngines(engines, kinds, models, labelOf(dataDir, "engines"));
   return freeze({
+    ...loadPlace(options),
     version: project.version,
-    host: hostOf(options.host || env.HOST || "127.0.0.1"),
-    port: options.port === undefined ? wholeOf("PORT", env.PORT, 8080, 0, 65_535) : portOf(options.port),
-    home: resolve(options.home || env.OXBOW_HOME || join(env.HOME || homedir(), ".oxbow")),
     simulate,
     models: models.filter((model) => simulate || model.when === undefined).map(modelOf),
     plans,
+    adminPlan,
     kinds,
     engines: engines.filter((engine) => simulate || engine.when === undefined),
     limits: limitsOf(env),
     logLevel: levelOf(env.OXBOW_LOG_LEVEL || "info"),
     bootstrapKey: secretOf(env, "OXBOW_BOOTSTRAP_KEY"),
-    pepper: secretOf(env, "OXBOW_PEPPER"),
   });
+}
+
+/**
+ * The part that a broken table in data/ must not keep from anyone: keys can be revoked all the same.
+ * @throws ConfigError
+ */
+export function loadPlace(options: Omit<ConfigOptions, "simulate" | "dataDir">): Place {
+  const { env } = options;
+  return {
+    host: hostOf(options.host || env.HOST || "127.0.0.1"),
+    port: options.port === undefined ? wholeOf("PORT", env.PORT, 8080, 0, 65_535) : portOf(options.port),
+    home: resolve(options.home || env.OXBOW_HOME || join(env.HOME || homedir(), ".oxbow")),
+    pepper: secretOf(env, "OXBOW_PEPPER"),
+  };
 }
 
 // The environment
@@ -194,9 +212,9 @@ function levelOf(text: string): LogLevel {
 function secretOf(env: ConfigOptions["env"], name: string): string | undefined {
   const secret = env[name];
   if (secret === undefined || secret === "") return undefined;
-  if (/^[A-Za-z0-9._-]{16,256}$/.test(secret)) return secret;
+  if (/^[\x21-\x7e]{20,256}$/.test(secret)) return secret;
   // A secret is never quoted.
-  throw new ConfigError(`${name} must be 16 to 256 letters, digits, '.', '_' or '-'`);
+  throw new ConfigError(`${name} must be 20 to 256 printable ASCII characters without spaces`);
 }
 
 // The tables
@@ -224,6 +242,7 @@ type ModelRow = Omit<Model, "created"> & { released?: string; when?: "simulate";
 type PlanTable = {
   tiers: string[];
   sold: number;
+  admin: string;
   versions: Record<string, Record<string, Omit<Plan, "id" | "version" | "sold">>>;
 };
 type EngineTable = { kinds: Record<string, EngineKind>; engines: Record<string, Omit<EngineEntry, "id">> };
@@ -237,10 +256,14 @@ function modelOf({ released, when: _, source: __, read: ___, ...model }: ModelRo
   return { ...model, created: released === undefined ? 0 : Date.parse(released) / 1000 };
 }
 
-function readPlans(dataDir: string): { plans: Plan[]; tiers: string[] } {
-  const { tiers, sold, versions } = readTable<PlanTable>(dataDir, "plans", planSchema);
+function readPlans(dataDir: string): Pick<Config, "plans" | "adminPlan"> & { tiers: string[] } {
+  const { tiers, sold, admin, versions } = readTable<PlanTable>(dataDir, "plans", planSchema);
   if (versions[sold] === undefined) {
     throw new ConfigError(`${labelOf(dataDir, "plans")}: sold must be one of the versions, but is ${sold}`);
+  }
+  if (!Object.hasOwn(versions[sold], admin)) {
+    const known = Object.keys(versions[sold]).join(", ");
+    throw new ConfigError(`${labelOf(dataDir, "plans")}: admin must be one of ${known}, but is '${admin}'`);
   }
   const plans = Object.entries(versions).flatMap(([version, byId]) =>
     Object.entries(byId).map(([id, plan]) => ({
@@ -250,7 +273,7 @@ function readPlans(dataDir: string): { plans: Plan[]; tiers: string[] } {
       ...plan,
     })),
   );
-  return { plans, tiers };
+  return { plans, tiers, adminPlan: { id: admin, version: sold } };
 }
 
 function readEngines(dataDir: string): { kinds: Record<string, EngineKind>; engines: EngineEntry[] } {
