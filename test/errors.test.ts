@@ -36,7 +36,7 @@ beforeAll(async () => {
   const env = {
     OXBOW_DATA: data.folder,
     OXBOW_BODY_BYTES_MAX: "100000",
-    OXBOW_BODY_MS_MAX: "300",
+    OXBOW_BODY_IDLE_MS_MAX: "300",
     OXBOW_QUEUE_DEPTH_MAX: "1",
     OXBOW_QUEUE_WAIT_MS_MAX: "400",
     OXBOW_FIRST_TOKEN_MS_MAX: "400",
@@ -173,7 +173,7 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
   invalid_schema: {
     how: () => chat({ response_format: schema({ $ref: "#/$defs/nowhere" }) }),
     message: /schema/i,
-    param: "response_format.json_schema.schema",
+    param: "response_format",
   },
   context_length_exceeded: {
     how: () => chat({ model: "tiny", messages: [{ role: "user", content: "word ".repeat(50_000) }] }),

@@ -88,14 +88,14 @@ export interface SendOptions {
  * Writes `bytes` to a fresh connection and reads the answer.
  *
  * @returns the answer; null when the server closed the connection without one
- * @throws Error when no whole answer came within `timeoutMs` (30 s)
+ * @throws Error when no whole answer came within `timeoutMs` (10 s)
  */
 export function sendBytes(port: number, bytes: Buffer | string, options: SendOptions = {}): Promise<Message | null> {
   const isHead = Buffer.from(bytes as string).toString("latin1", 0, 5) === "HEAD ";
   return new Promise((resolve, reject) => {
     const received: Buffer[] = [];
     const socket = connect(port, "127.0.0.1");
-    const timer = setTimeout(() => finish(new Error("no whole answer in time")), options.timeoutMs ?? 30_000);
+    const timer = setTimeout(() => finish(new Error("no whole answer in time")), options.timeoutMs ?? 10_000);
     let settled = false;
     function finish(error?: Error) {
       if (settled) return;

@@ -10,7 +10,7 @@ import { MODEL, testTraffic, useServer } from "../suite.ts";
 const server = useServer();
 
 const SAMPLES = new Map(
-  [...readFileSync(join(import.meta.dir, "samples.md"), "utf8").matchAll(/^## (.+)\n\n```\w+\n([\s\S]*?)^```$/gm)].map(
+  [...readFileSync(join(import.meta.dir, "samples.txt"), "utf8").matchAll(/^## (.+)\n\n```\w+\n([\s\S]*?)^```$/gm)].map(
     ([, name, code]): [string, string] => [name!, code!],
   ),
 );
@@ -20,7 +20,7 @@ const DOCUMENTS = join(import.meta.dir, "../../../shared/seeds");
 /** A sample as its reader would run it: his key, his base URL, and a model where the sample leaves that open. */
 function sample(name: string): string {
   const code = SAMPLES.get(name);
-  if (code === undefined) throw new Error(`samples.md has no sample ${name}`);
+  if (code === undefined) throw new Error(`samples.txt has no sample ${name}`);
   return code
     .replaceAll("https://api.oxlo.ai/v1", server().baseUrl)
     .replaceAll(/YOUR_(OXLO_)?API_KEY/g, KEY)
