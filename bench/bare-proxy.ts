@@ -26,3 +26,5 @@ Bun.serve({
 });
 for await (const _ of Bun.stdin.stream());
 process.exit(0);
+
+export {};

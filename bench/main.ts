@@ -12,6 +12,7 @@ import { type Measure, measureCalls, measureStreams, median } from "./proxies.ts
 
 const ROOT = join(import.meta.dir, "..");
 const KEY = "benchmark-key-that-is-no-secret";
+const HEADERS = { authorization: `Bearer ${KEY}`, "content-type": "application/json" };
 const MODEL = "bench";
 const STREAMS = 1_000;
 
@@ -22,7 +23,12 @@ const rounds = Number(process.env.BENCH_ROUNDS ?? 5);
 const tables: Record<string, object[]> = {};
 if (wanted("proxies")) tables.proxies = (await benchProxies()).map(rounded);
 if (wanted("ready")) tables.ready = [await benchReady()];
-if (wanted("llama")) tables.llama = await benchLlama(ROOT, rounds);
+if (wanted("llama")) {
+  tables.llama = await benchLlama(async (env) => {
+    const { port, process } = await startOxbow(env);
+    return { name: "Oxbow", url: url(port), pid: process.pid, headers: HEADERS };
+  }, rounds);
+}
 for (const [name, rows] of Object.entries(tables)) {
   console.log(`\n${name}`);
   console.table(rows);
@@ -40,17 +46,16 @@ async function benchProxies(): Promise<Measure[]> {
   const bare = await freePort();
   const proxy = startChild([process.execPath, join(import.meta.dir, "bare-proxy.ts"), socket, String(bare)]);
   const oxbow = await startOxbow({ OXBOW_DATA: join(import.meta.dir, "data") });
-  const headers = { authorization: `Bearer ${KEY}`, "content-type": "application/json" };
   const targets: Target[] = [
-    { name: "bare Bun proxy", url: url(bare), pid: proxy.pid, headers },
-    { name: "Oxbow", url: url(oxbow.port), pid: oxbow.process.pid, headers },
+    { name: "bare Bun proxy", url: url(bare), pid: proxy.pid, headers: HEADERS },
+    { name: "Oxbow", url: url(oxbow.port), pid: oxbow.process.pid, headers: HEADERS },
   ];
   const binary = findNginx();
   if (binary) {
     const port = await freePort();
     const nginx = startNginx(binary, socket, port);
     process.on("exit", () => nginx.kill());
-    targets.push({ name: "nginx", url: url(port), pid: nginx.pid, headers });
+    targets.push({ name: "nginx", url: url(port), pid: nginx.pid, headers: HEADERS });
   } else console.error("nginx is not installed: its rows are left out (apt-get install nginx-light)");
   await Bun.sleep(500);
 

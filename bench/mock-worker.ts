@@ -54,9 +54,9 @@ try {
 }
 Bun.serve({
   unix: config.socket,
-  idleTimeout: 0,
   maxRequestBodySize: 1 << 30,
-  async fetch(request) {
+  async fetch(request, server) {
+    server.timeout(request, 0); // a silent stream is what some of the calls ask for
     const path = new URL(request.url).pathname;
     if (path === "/health") return Response.json({ state: "warm", progress: 1 });
     if (request.method !== "POST") return new Response(null, { status: 404 });

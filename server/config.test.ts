@@ -10,7 +10,7 @@ import engineSchema from "../data/engines.schema.json" with { type: "json" };
 import modelSchema from "../data/models.schema.json" with { type: "json" };
 import planSchema from "../data/plans.schema.json" with { type: "json" };
 import { LIMITS, limitVariable } from "./config/limits.ts";
-import { ConfigError, type ConfigOptions, type Limits, loadConfig } from "./config.ts";
+import { ConfigError, type ConfigOptions, type Limits, loadConfig, loadPlace } from "./config.ts";
 
 const SHIPPED = resolve(import.meta.dir, "../data");
 const scratch = mkdtempSync(join(tmpdir(), "oxbow-config-"));
@@ -122,6 +122,7 @@ describe("the shipped data", () => {
       [2026, "premium", 35000, 5000, 100, 16384, 32768, 50, "highest"],
       [2026, "enterprise", null, null, null, null, null, null, "dedicated"],
     ]);
+    expect(loadConfig({ env: {} }).adminPlan).toEqual({ id: "enterprise", version: 2026 });
     expect(plans.filter((plan) => plan.sold).map((plan) => plan.version)).toEqual([2026, 2026, 2026, 2026]);
     expect(plans.filter((plan) => plan.trialDays > 0).map((plan) => [plan.id, plan.trialDays])).toEqual([
       ["free", 7],
@@ -215,7 +216,8 @@ describe("a broken entry is told by file, entry and field", () => {
       "versions.2026.pro.tiers[1] must be one of free, pro, premium, but is 'gold'",
     ],
     ["plans/versions", {}, "versions must not be empty"],
-    ["plans/sold", 2027, "sold must be one of the versions, but is 2027"],
+    ["plans/admin", "boss", "admin must be one of free, pro, premium, enterprise, but is 'boss'"],
+    ["plans/sold", 2027, "sold must be one of 2025, 2026, but is 2027"],
     ["engines/engines/tiny/kind", "lama", "engines.tiny.kind must be one of llama, simulator, but is 'lama'"],
     [
       "engines/engines/tiny/kind",
@@ -359,7 +361,7 @@ describe("the environment", () => {
   test("a secret that does not fit is refused and never quoted", () => {
     for (const name of ["OXBOW_BOOTSTRAP_KEY", "OXBOW_PEPPER"]) {
       expect(() => load({ [name]: "swordfish 7" })).toThrow(
-        new ConfigError(`${name} must be 16 to 256 letters, digits, '.', '_' or '-'`),
+        new ConfigError(`${name} must be 20 to 256 printable ASCII characters without spaces`),
       );
     }
   });
@@ -376,6 +378,12 @@ describe("the environment", () => {
       );
     }
     expect(limitVariable("queueWaitMsMax")).toBe("OXBOW_QUEUE_WAIT_MS_MAX");
+  });
+
+  test("where the server is can be known while a table is broken", () => {
+    const env = { OXBOW_HOME: "/srv/oxbow", OXBOW_DATA: "/nowhere", PORT: "1234" };
+    expect(loadPlace({ env, port: 5 })).toEqual({ host: "127.0.0.1", port: 5, home: "/srv/oxbow", pepper: undefined });
+    expect(() => loadPlace({ env: { HOST: "a b" } })).toThrow(ConfigError);
   });
 
   test("a port from the command line is checked as well", () => {

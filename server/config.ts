@@ -9,15 +9,17 @@ import planSchema from "../data/plans.schema.json" with { type: "json" };
 import project from "../package.json" with { type: "json" };
 import { checkEngines, checkNames, checkTiers } from "./config/cross-checks.ts";
 import type { Limits } from "./config/limits.ts";
-import { readSettings, type Settings, type SettingsOptions } from "./config/settings.ts";
+import { loadPlace, loadSettings, type Place, type Settings, type SettingsOptions } from "./config/settings.ts";
 import { ConfigError, createTableReader, type TableReader } from "./config/table.ts";
 
-export { ConfigError, type Limits };
+export { ConfigError, type Limits, loadPlace, type Place };
 
 export interface Config extends Settings {
   version: string;
   models: Model[];
   plans: Plan[];
+  /** The plan of the account that the operator's own keys belong to. */
+  adminPlan: { id: string; version: number };
   kinds: Record<string, EngineKind>;
   engines: EngineEntry[];
 }
@@ -106,10 +108,10 @@ export interface ConfigOptions extends SettingsOptions {
 
 /** @throws ConfigError */
 export function loadConfig(options: ConfigOptions): Config {
-  const settings = readSettings(options);
+  const settings = loadSettings(options);
   const dataDir = options.dataDir ?? options.env.OXBOW_DATA ?? "";
   const models = rowsOf(readTable(dataDir, "models", readModels));
-  const { tiers, plans } = plansOf(dataDir, readTable(dataDir, "plans", readPlans));
+  const { tiers, plans, adminPlan } = plansOf(dataDir, readTable(dataDir, "plans", readPlans));
   const { kinds, engines } = enginesOf(readTable(dataDir, "engines", readEngines));
   checkNames(models, labelOf(dataDir, "models"));
   checkTiers({ models, plans, tiers }, (table) => labelOf(dataDir, table));
@@ -120,6 +122,7 @@ export function loadConfig(options: ConfigOptions): Config {
     ...settings,
     models: models.filter(exists).map(modelOf),
     plans,
+    adminPlan,
     kinds,
     engines: engines.filter(exists),
   });
@@ -148,6 +151,7 @@ type ModelRow = Omit<Model, "created"> & { released?: string; when?: "simulate";
 interface PlanTable {
   tiers: string[];
   sold: number;
+  admin: string;
   versions: Record<string, Record<string, Omit<Plan, "id" | "version" | "sold">>>;
 }
 interface EngineTable {
@@ -167,15 +171,20 @@ function modelOf({ released, when: _, source: __, read: ___, ...model }: ModelRo
   return { ...model, created: released === undefined ? 0 : Date.parse(released) / 1000 };
 }
 
-function plansOf(dataDir: string, { tiers, sold, versions }: PlanTable): { tiers: string[]; plans: Plan[] } {
-  if (versions[sold] === undefined) {
-    throw new ConfigError(`${labelOf(dataDir, "plans")}: sold must be one of the versions, but is ${sold}`);
-  }
+function plansOf(dataDir: string, table: PlanTable): Pick<Config, "plans" | "adminPlan"> & { tiers: string[] } {
+  const { tiers, sold, admin, versions } = table;
+  const refuse = (field: string, known: object, value: unknown) => {
+    const text = `${field} must be one of ${Object.keys(known).join(", ")}, but is ${value}`;
+    return new ConfigError(`${labelOf(dataDir, "plans")}: ${text}`);
+  };
+  const current = versions[sold];
+  if (current === undefined) throw refuse("sold", versions, sold);
+  if (!Object.hasOwn(current, admin)) throw refuse("admin", current, `'${admin}'`);
   const plans = Object.entries(versions).flatMap(([year, byId]) => {
     const version = Number(year);
     return Object.entries(byId).map(([id, plan]) => ({ id, version, sold: version === sold, ...plan }));
   });
-  return { tiers, plans };
+  return { tiers, plans, adminPlan: { id: admin, version: sold } };
 }
 
 function enginesOf(table: EngineTable): { kinds: Record<string, EngineKind>; engines: EngineEntry[] } {

@@ -4,7 +4,7 @@ import type { Server } from "bun";
 import pino from "pino";
 import { createAccounts } from "./accounts/accounts.ts";
 import { createAdmission } from "./admission/admission.ts";
-import { checkMachine, describeListenError } from "./checks.ts";
+import { availableBytes, checkMemory, checkRuntime, describeListenError } from "./checks.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { createFleet, type Engine, type Fleet } from "./fleet/fleet.ts";
 import { createCatalogue } from "./gateway/catalogue.ts";
@@ -30,13 +30,19 @@ export async function start(options: StartOptions): Promise<void> {
   const report = createReport((text) => process.stderr.write(text), process.stderr.isTTY === true);
   const config = loadConfig(options);
   const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
-  checkMachine(config);
+  checkRuntime(options.env);
   const lock = lockHome(config.home);
   const store = await openStore(config.home);
   const accounts = await createAccounts(store, { home: config.home, pepper: config.pepper, now: Date.now });
-  const firstKey = await accounts.bootstrap({ bootstrapKey: config.bootstrapKey });
 
-  const fleet = createFleet({ engines: config.engines, kinds: config.kinds, models: config.models, log });
+  const fleet = createFleet({
+    engines: config.engines,
+    kinds: config.kinds,
+    models: config.models,
+    env: options.env,
+    loadMsMax: config.limits.loadMsMax,
+    log,
+  });
   const admission = createAdmission<Engine>({
     place: fleet.place,
     depthMax: config.limits.queueDepthMax,
@@ -59,9 +65,17 @@ export async function start(options: StartOptions): Promise<void> {
     draining: () => draining,
     log,
   });
+  const pinned = config.engines.filter((entry) => entry.pinned);
+  checkMemory(
+    pinned.reduce((sum, entry) => sum + fleet.estimateBytes(entry), 0),
+    availableBytes(),
+  );
   const server = listen(config, handle);
   const baseUrl = `http://${urlHost(config.host)}:${server.port}/v1`;
   report.plan(planOf(config, baseUrl, fleet));
+  // Nothing that commonly fails comes after this, and the key goes out at once: it cannot be shown a second time.
+  const firstKey = await accounts.bootstrap({ plan: config.adminPlan, bootstrapKey: config.bootstrapKey });
+  if (firstKey) process.stdout.write(`${firstKey}\n`);
 
   async function drain(signal: string): Promise<void> {
     if (draining) process.exit(1); // asked twice: at once. Workers see the end of their input and go too.
@@ -74,6 +88,7 @@ export async function start(options: StartOptions): Promise<void> {
     await server.stop(true);
     pulse.stop();
     await fleet.stop();
+    await accounts.close();
     await store.close();
     lock.release();
     process.exit(0);
@@ -84,7 +99,6 @@ export async function start(options: StartOptions): Promise<void> {
   if (draining) return;
   const callable = fleet.states().find((status) => status.state === "warm");
   report.ready(baseUrl, callable?.id, firstKey);
-  if (firstKey) process.stdout.write(`${firstKey}\n`);
 }
 
 const DRAIN_POLL_MS = 20;
@@ -122,5 +136,5 @@ function planOf(config: Config, baseUrl: string, fleet: Fleet) {
     slots: entry.slots,
     bytes: fleet.estimateBytes(entry),
   }));
-  return { version: config.version, baseUrl, home: config.home, engines, freeBytes: 0 };
+  return { version: config.version, baseUrl, home: config.home, engines, freeBytes: availableBytes() };
 }

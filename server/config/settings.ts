@@ -6,45 +6,62 @@ import { join, resolve } from "node:path";
 import { LIMITS, type Limits, limitVariable } from "./limits.ts";
 import { ConfigError } from "./table.ts";
 
-export interface Settings {
+/** Where a server is, and what it keeps. */
+export interface Place {
   host: string;
   /** 0: any free port. */
   port: number;
   /** Absolute path of the folder that holds what the server keeps. */
   home: string;
+  /** What stored key hashes are salted with, when the operator keeps it outside of the home. */
+  pepper: string | undefined;
+}
+
+export interface Settings extends Place {
   simulate: boolean;
   limits: Limits;
   logLevel: LogLevel;
   /** The first API key, when the operator chose it. */
   bootstrapKey: string | undefined;
-  /** What stored key hashes are salted with, when the operator keeps it outside of the home. */
-  pepper: string | undefined;
 }
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
-export interface SettingsOptions {
+export interface PlaceOptions {
   /** The process's environment. */
   env: Environment;
-  simulate?: boolean | undefined;
   port?: number | undefined;
   host?: string | undefined;
   home?: string | undefined;
 }
+export interface SettingsOptions extends PlaceOptions {
+  simulate?: boolean | undefined;
+}
 type Environment = Record<string, string | undefined>;
 
-/** @throws ConfigError that names the variable */
-export function readSettings({ env, ...options }: SettingsOptions): Settings {
+/**
+ * The part that a broken table in data/ must not keep from anyone: keys can be revoked all the same.
+ * @throws ConfigError that names the variable
+ */
+export function loadPlace({ env, ...options }: PlaceOptions): Place {
   return {
     host: hostOf(options.host || env.HOST || "127.0.0.1"),
     port: options.port === undefined ? whole(env, "PORT", 8080, 0, 65_535) : portOf(options.port),
     home: resolve(options.home || env.OXBOW_HOME || join(env.HOME || homedir(), ".oxbow")),
-    simulate: options.simulate ?? flag(env, "OXBOW_SIMULATE"),
+    pepper: secret(env, "OXBOW_PEPPER"),
+  };
+}
+
+/** @throws ConfigError that names the variable */
+export function loadSettings({ simulate, ...options }: SettingsOptions): Settings {
+  const { env } = options;
+  return {
+    ...loadPlace(options),
+    simulate: simulate ?? flag(env, "OXBOW_SIMULATE"),
     limits: limitsOf(env),
     logLevel: levelOf(env.OXBOW_LOG_LEVEL || "info"),
     bootstrapKey: secret(env, "OXBOW_BOOTSTRAP_KEY"),
-    pepper: secret(env, "OXBOW_PEPPER"),
   };
 }
 
@@ -88,7 +105,7 @@ function levelOf(text: string): LogLevel {
 function secret(env: Environment, name: string): string | undefined {
   const value = env[name];
   if (value === undefined || value === "") return undefined;
-  if (/^[A-Za-z0-9._-]{16,256}$/.test(value)) return value;
+  if (/^[\x21-\x7e]{20,256}$/.test(value)) return value;
   // A secret is never quoted.
-  throw new ConfigError(`${name} must be 16 to 256 letters, digits, '.', '_' or '-'`);
+  throw new ConfigError(`${name} must be 20 to 256 printable ASCII characters without spaces`);
 }

@@ -88,8 +88,7 @@ async function firstFrame(events: EventStream, waitMs: number): Promise<{ frame:
     timer = setTimeout(() => resolve(null), waitMs);
   });
   const come = await Promise.race([frame, late]).finally(() => clearTimeout(timer));
-  if (come?.end === "error")
-    throw refusalOfEvent(come.bytes) ?? new ApiError("engine_failed", "The engine failed. Try again.");
+  if (come?.error) throw come.error;
   return { frame };
 }
 

@@ -1,0 +1,360 @@
+// Makes up a value for a JSON schema (2020-12 and what earlier drafts spelt differently). Building follows the keywords
+// that say what is there; a validator then has the last word, and a value it refuses is made up again.
+
+import { Check } from "typebox/schema";
+import { sampleFormat } from "./format-sample.ts";
+import { samplePattern } from "./pattern-sample.ts";
+import type { Random } from "./random.ts";
+import { writeWords } from "./text.ts";
+
+export type Schema = boolean | JsonSchema;
+export interface JsonSchema {
+  $ref?: string;
+  type?: string | string[];
+  const?: unknown;
+  enum?: unknown[];
+  default?: unknown;
+  anyOf?: Schema[];
+  oneOf?: Schema[];
+  allOf?: Schema[];
+  if?: Schema;
+  then?: Schema;
+  else?: Schema;
+  properties?: Record<string, Schema>;
+  patternProperties?: Record<string, Schema>;
+  additionalProperties?: Schema;
+  required?: string[];
+  dependentRequired?: Record<string, string[]>;
+  minProperties?: number;
+  maxProperties?: number;
+  propertyNames?: Schema;
+  items?: Schema | Schema[];
+  prefixItems?: Schema[];
+  contains?: Schema;
+  minItems?: number;
+  maxItems?: number;
+  uniqueItems?: boolean;
+  minLength?: number;
+  maxLength?: number;
+  pattern?: string;
+  format?: string;
+  minimum?: number;
+  maximum?: number;
+  exclusiveMinimum?: number;
+  exclusiveMaximum?: number;
+  multipleOf?: number;
+}
+
+export interface SampleOptions {
+  random: Random;
+  /** Optional properties: all of them, or only those that `suggest` has a value for. */
+  extent: "all" | "needed";
+  /** A value to try for a place, by its key; one that the schema refuses is not used. */
+  suggest(key: string, schema: JsonSchema): unknown;
+}
+
+/** A value that `schema` accepts, or undefined when none was found: it allows none, or is beyond this generator. */
+export function sampleSchema(schema: Schema, options: SampleOptions): unknown {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    try {
+      const value = createSampler(schema, options, attempt)(schema, "", 0);
+      if (accepts(schema, value)) return value;
+    } catch (error) {
+      // A pattern or a reference that means nothing shows as an error of the validator: no value then, as for any other.
+      if (!(error instanceof NoValue || error instanceof SyntaxError)) throw error;
+    }
+  }
+  return undefined;
+}
+
+const ATTEMPTS = 24;
+/** Deeper than this, only what is required is there; much deeper, nothing helps: the schema requires itself. */
+const DEPTH_FULL = 4;
+const DEPTH_MAX = 40;
+/** A schema may ask for a million items; an answer has no room for them. */
+const VALUES_MAX = 10_000;
+const CHARACTERS_MAX = 20_000;
+
+class NoValue extends Error {}
+
+function accepts(schema: Schema, value: unknown): boolean {
+  return Check(schema as Parameters<typeof Check>[0], value);
+}
+
+function createSampler(root: Schema, { random, extent, suggest }: SampleOptions, attempt: number) {
+  let values = 0;
+
+  function sample(given: Schema, key: string, depth: number): unknown {
+    if (given === false || depth > DEPTH_MAX || ++values > VALUES_MAX) throw new NoValue();
+    if (given === true) return writeWords(1, random);
+    const schema = resolve(given, depth);
+    if (schema.const !== undefined) return schema.const;
+    const idea = suggest(key, schema);
+    if (idea !== undefined && acceptsHere(schema, idea)) return idea;
+    if (schema.enum) return pickEnum(schema);
+    if (schema.default !== undefined && attempt === 0 && acceptsHere(schema, schema.default)) return schema.default;
+    switch (pickType(schema, depth)) {
+      case "object":
+        return sampleObject(schema, depth);
+      case "array":
+        return sampleArray(schema, key, depth);
+      case "integer":
+        return sampleNumber(schema, true);
+      case "number":
+        return sampleNumber(schema, false);
+      case "boolean":
+        return random.below(2) === 0;
+      case "null":
+        return null;
+      default:
+        return sampleString(schema);
+    }
+  }
+
+  /** The root goes along, for the references that the part holds. */
+  function acceptsHere(schema: JsonSchema, value: unknown): boolean {
+    const defs = typeof root === "object" ? (root as Record<string, unknown>) : {};
+    return accepts({ $defs: defs.$defs, definitions: defs.definitions, ...schema } as JsonSchema, value);
+  }
+
+  /** One schema without references and alternatives: a branch is chosen, and all that holds is merged. */
+  function resolve(schema: JsonSchema, depth: number, hops = 0): JsonSchema {
+    if (hops > DEPTH_MAX) throw new NoValue();
+    const { $ref, allOf, anyOf, oneOf, if: condition, then: met, else: unmet, ...rest } = schema;
+    let merged: JsonSchema = rest;
+    const add = (part: Schema) => {
+      if (part === false) throw new NoValue();
+      if (part !== true) merged = merge(merged, resolve(part, depth, hops + 1));
+    };
+    if ($ref !== undefined) add(lookUp(root, $ref));
+    for (const part of allOf ?? []) add(part);
+    for (const branches of [anyOf, oneOf]) if (branches) add(pickBranch(branches, depth));
+    if (condition !== undefined) {
+      const isMet = random.below(2) === 0;
+      if (isMet) add(condition);
+      if (isMet ? met : unmet) add((isMet ? met : unmet)!);
+    }
+    return merged;
+  }
+
+  /** The first branches are what authors mean first; deep down, the one that ends soonest. */
+  function pickBranch(branches: Schema[], depth: number): Schema {
+    if (depth > DEPTH_FULL) return branches.toSorted((a, b) => weight(a) - weight(b))[attempt % branches.length]!;
+    const values = branches.filter((branch) => typeof branch !== "object" || branch.type !== "null");
+    return attempt === 0 && values[0] !== undefined ? values[0] : random.pick(branches);
+  }
+
+  function pickEnum(schema: JsonSchema): unknown {
+    const fitting = schema.enum!.filter((value) => acceptsHere(schema, value));
+    if (fitting.length === 0) throw new NoValue();
+    return random.pick(fitting);
+  }
+
+  function pickType(schema: JsonSchema, depth: number): string {
+    const types = typeof schema.type === "string" ? [schema.type] : (schema.type ?? [guessType(schema)]);
+    if (types.length === 0) throw new NoValue();
+    if (depth > DEPTH_FULL && types.includes("null")) return "null";
+    const values = types.filter((type) => type !== "null");
+    return attempt === 0 ? (values[0] ?? "null") : random.pick(types);
+  }
+
+  function sampleObject(schema: JsonSchema, depth: number): Record<string, unknown> {
+    const { properties = {}, required = [], minProperties = 0 } = schema;
+    const keys = new Set(required);
+    for (const [key, property] of Object.entries(properties)) if (isWanted(key, property, depth)) keys.add(key);
+    for (const key of [...keys]) for (const other of schema.dependentRequired?.[key] ?? []) keys.add(other);
+    for (const key of Object.keys(properties))
+      if (keys.size < minProperties && properties[key] !== false) keys.add(key);
+    if (minProperties > VALUES_MAX) throw new NoValue();
+    while (keys.size < minProperties) keys.add(spareKey(schema, depth));
+    // An array of pairs and not an object: a property may be called `__proto__`.
+    const entries: [string, unknown][] = [];
+    for (const key of keys) entries.push([key, sample(schemaOfKey(schema, key), key, depth + 1)]);
+    return Object.fromEntries(entries.slice(0, schema.maxProperties ?? entries.length));
+  }
+
+  function isWanted(key: string, property: Schema, depth: number): boolean {
+    if (property === false) return false;
+    if (extent === "all") return depth < DEPTH_FULL;
+    if (property === true) return false;
+    const resolved = resolve(property, depth);
+    // An optional string would take any name in the text; only a choice or a format is sure to mean it.
+    return (resolved.enum !== undefined || resolved.format !== undefined) && suggest(key, resolved) !== undefined;
+  }
+
+  function schemaOfKey(schema: JsonSchema, key: string): Schema {
+    const parts: Schema[] = [];
+    const own = schema.properties?.[key];
+    if (own !== undefined) parts.push(own);
+    for (const [pattern, part] of Object.entries(schema.patternProperties ?? {})) {
+      if (new RegExp(pattern, "u").test(key)) parts.push(part);
+    }
+    if (parts.length === 0) return schema.additionalProperties ?? true;
+    return parts.length === 1 ? parts[0]! : { allOf: parts };
+  }
+
+  function spareKey(schema: JsonSchema, depth: number): string {
+    const patterns = Object.keys(schema.patternProperties ?? {});
+    if (schema.propertyNames)
+      return String(sample(merge({ type: "string" }, asObject(schema.propertyNames)), "", depth + 1));
+    if (patterns.length > 0) return samplePattern(random.pick(patterns), random) ?? writeWords(1, random);
+    if (++values > VALUES_MAX) throw new NoValue();
+    return `${writeWords(1, random)}${random.below(1000)}`;
+  }
+
+  function sampleArray(schema: JsonSchema, key: string, depth: number): unknown[] {
+    const prefix = schema.prefixItems ?? (Array.isArray(schema.items) ? schema.items : []);
+    const item = Array.isArray(schema.items) ? true : (schema.items ?? true);
+    const { minItems = 0, maxItems = Number.POSITIVE_INFINITY } = schema;
+    const usual =
+      depth > DEPTH_FULL ? 0 : prefix.length + (item === false || prefix.length > 0 ? 0 : 1 + random.below(3));
+    const count = Math.min(Math.max(minItems, usual, schema.contains === undefined ? 0 : 1), maxItems);
+    if (count > VALUES_MAX) throw new NoValue();
+    const list: unknown[] = [];
+    const seen = new Set<string>();
+    for (let tries = 0; list.length < count && tries < count * 20 + 20; tries++) {
+      const isContained = schema.contains !== undefined && list.length === prefix.length;
+      const part = isContained ? { allOf: [item, schema.contains!] } : (prefix[list.length] ?? item);
+      const value = sample(part, key, depth + 1);
+      const text = JSON.stringify(value);
+      if (schema.uniqueItems && seen.has(text)) continue;
+      seen.add(text);
+      list.push(value);
+    }
+    return list;
+  }
+
+  function sampleString(schema: JsonSchema): string {
+    const { minLength = 0, maxLength = CHARACTERS_MAX } = schema;
+    if (minLength > CHARACTERS_MAX) throw new NoValue();
+    if (schema.pattern !== undefined) {
+      for (let tries = 0; tries < 20; tries++) {
+        const text = samplePattern(schema.pattern, random, minLength);
+        if (text === null) throw new NoValue();
+        if (text.length >= minLength && text.length <= maxLength) return text;
+      }
+      throw new NoValue();
+    }
+    const formatted = schema.format === undefined ? null : sampleFormat(schema.format, random);
+    if (formatted !== null) return formatted;
+    let text = writeWords(1 + random.below(3), random);
+    while (text.length < minLength) text += ` ${writeWords(8, random)}`;
+    const most = Math.max(minLength, Math.min(maxLength, text.length));
+    return text.length > maxLength ? text.slice(0, maxLength) : text.slice(0, most);
+  }
+
+  function sampleNumber(schema: JsonSchema, integer: boolean): number {
+    const step = schema.multipleOf ?? (integer ? 1 : 0);
+    const gap = integer ? 1 : Number.MIN_VALUE;
+    let low = Math.max(
+      schema.minimum ?? Number.NEGATIVE_INFINITY,
+      (schema.exclusiveMinimum ?? Number.NEGATIVE_INFINITY) + 0,
+    );
+    let high = Math.min(
+      schema.maximum ?? Number.POSITIVE_INFINITY,
+      (schema.exclusiveMaximum ?? Number.POSITIVE_INFINITY) + 0,
+    );
+    if (low === Number.NEGATIVE_INFINITY)
+      low = high === Number.POSITIVE_INFINITY || high > 0 ? Math.min(0, high) : high - 100;
+    if (high === Number.POSITIVE_INFINITY) high = low + 100;
+    if (step > 0) {
+      let least = Math.ceil(low / step);
+      let most = Math.floor(high / step);
+      if (integer && !Number.isInteger(step)) return wholeMultiple(step, low, high);
+      if (least * step === schema.exclusiveMinimum) least += gap;
+      if (most * step === schema.exclusiveMaximum) most -= gap;
+      if (least > most) throw new NoValue();
+      return (least + random.below(Math.min(most - least, 1000) + 1)) * step;
+    }
+    const value = low + random.next() * (high - low);
+    const short = Number(value.toFixed(2));
+    return acceptsHere(schema, short) ? short : value;
+  }
+
+  function wholeMultiple(step: number, low: number, high: number): number {
+    for (let value = Math.ceil(low); value <= high && value < low + 1000; value++) {
+      if (Number.isInteger(value / step)) return value;
+    }
+    throw new NoValue();
+  }
+
+  return sample;
+}
+
+function asObject(schema: Schema): JsonSchema {
+  return typeof schema === "object" ? schema : {};
+}
+
+/** How far a branch is from ending: nothing, a scalar, an array, an object, a reference. */
+function weight(schema: Schema): number {
+  if (typeof schema !== "object") return 5;
+  if (schema.$ref !== undefined) return 4;
+  const type = typeof schema.type === "string" ? schema.type : (schema.type?.[0] ?? guessType(schema));
+  return { null: 0, array: 2, object: 3 }[type] ?? 1;
+}
+
+function guessType(schema: JsonSchema): string {
+  if (schema.properties || schema.required || schema.minProperties !== undefined || schema.patternProperties)
+    return "object";
+  if (schema.items !== undefined || schema.prefixItems || schema.minItems !== undefined || schema.contains)
+    return "array";
+  if (schema.minimum !== undefined || schema.maximum !== undefined || schema.multipleOf !== undefined) return "number";
+  if (schema.exclusiveMinimum !== undefined || schema.exclusiveMaximum !== undefined) return "number";
+  return "string";
+}
+
+/** @throws NoValue for a reference to another document or to nothing */
+function lookUp(root: Schema, ref: string): Schema {
+  if (!ref.startsWith("#")) throw new NoValue();
+  let found: unknown = root;
+  for (const part of decodeURIComponent(ref.slice(1)).split("/").slice(1)) {
+    const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
+    if (typeof found !== "object" || found === null || !Object.hasOwn(found, key)) throw new NoValue();
+    found = (found as Record<string, unknown>)[key];
+  }
+  if (typeof found !== "object" && typeof found !== "boolean") throw new NoValue();
+  return found as Schema;
+}
+
+/** What satisfies both, as far as keywords can say it together; the validator checks the rest. */
+function merge(a: JsonSchema, b: JsonSchema): JsonSchema {
+  const merged: JsonSchema = { ...a, ...b };
+  const both = <K extends keyof JsonSchema>(
+    key: K,
+    join: (x: NonNullable<JsonSchema[K]>, y: NonNullable<JsonSchema[K]>) => JsonSchema[K],
+  ) => {
+    const [x, y] = [a[key], b[key]];
+    if (x !== undefined && y !== undefined)
+      merged[key] = join(x as NonNullable<JsonSchema[K]>, y as NonNullable<JsonSchema[K]>);
+  };
+  const larger = (x: number, y: number) => Math.max(x, y);
+  const smaller = (x: number, y: number) => Math.min(x, y);
+  for (const key of ["minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"] as const)
+    both(key, larger);
+  for (const key of ["maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"] as const)
+    both(key, smaller);
+  both("required", (x, y) => [...new Set([...x, ...y])]);
+  both("enum", (x, y) => x.filter((value) => y.some((other) => JSON.stringify(other) === JSON.stringify(value))));
+  both("type", (x, y) => commonTypes([x].flat(), [y].flat()));
+  both("properties", mergeProperties);
+  both("items", (x, y) => (Array.isArray(x) || Array.isArray(y) ? x : { allOf: [x, y] }));
+  both("additionalProperties", (x, y) =>
+    x === true ? y : y === true ? x : x === false || y === false ? false : { allOf: [x, y] },
+  );
+  both("patternProperties", mergeProperties);
+  return merged;
+}
+
+function mergeProperties(x: Record<string, Schema>, y: Record<string, Schema>): Record<string, Schema> {
+  const merged = { ...x, ...y };
+  for (const key of Object.keys(x)) if (Object.hasOwn(y, key)) merged[key] = { allOf: [x[key]!, y[key]!] };
+  return merged;
+}
+
+function commonTypes(a: string[], b: string[]): string[] {
+  return a.flatMap((type) => {
+    if (b.includes(type)) return [type];
+    const isWhole = (type === "number" && b.includes("integer")) || (type === "integer" && b.includes("number"));
+    return isWhole ? ["integer"] : [];
+  });
+}
