@@ -60,7 +60,8 @@ export async function startServer(options: StartOptions = {}): Promise<RunningSe
   };
   const readyMs = options.readyMs ?? 60_000;
   if (!(await isReady(port, child, readyMs))) {
-    const what = child.exitCode === null ? `was not ready within ${readyMs} ms` : `ended with code ${child.exitCode}`;
+    const what =
+      child.exitCode === null ? `did not get ready within ${readyMs} ms` : `ended with code ${child.exitCode}`;
     await stop();
     throw new Error(`the server ${what}; it said:\n${logs()}`);
   }
@@ -139,6 +140,9 @@ async function isReady(port: number, child: Bun.Subprocess, withinMs: number): P
   while (Date.now() < deadline && child.exitCode === null && child.signalCode === null) {
     const answer = await fetch(`http://127.0.0.1:${port}/ready`).catch(() => null);
     if (answer?.ok) return true;
+    const { models } = answer ? ((await answer.json()) as { models: { state: string }[] }) : { models: [] };
+    // What has failed for good will not be ready, however long one waits.
+    if (models.length > 0 && !models.some(({ state }) => state === "loading" || state === "cold")) return false;
     await Bun.sleep(50);
   }
   return false;
