@@ -4,7 +4,7 @@ import type { Server } from "bun";
 import pino from "pino";
 import { createAccounts } from "./accounts/accounts.ts";
 import { createAdmission } from "./admission/admission.ts";
-import { checkMachine, describeListenError } from "./checks.ts";
+import { availableBytes, checkMemory, checkRuntime, describeListenError } from "./checks.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { createFleet, type Engine, type Fleet } from "./fleet/fleet.ts";
 import { createCatalogue } from "./gateway/catalogue.ts";
@@ -29,14 +29,22 @@ export interface StartOptions {
 export async function start(options: StartOptions): Promise<void> {
   const report = createReport((text) => process.stderr.write(text), process.stderr.isTTY === true);
   const config = loadConfig(options);
-  const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
-  checkMachine(config);
+  // On a terminal the report speaks; JSON lines between its own only when they matter.
+  const level = process.stderr.isTTY && !options.env.OXBOW_LOG_LEVEL ? "warn" : config.logLevel;
+  const log = pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
+  checkRuntime(options.env);
   const lock = lockHome(config.home);
   const store = await openStore(config.home);
   const accounts = await createAccounts(store, { home: config.home, pepper: config.pepper, now: Date.now });
-  const firstKey = await accounts.bootstrap({ bootstrapKey: config.bootstrapKey });
 
-  const fleet = createFleet({ engines: config.engines, kinds: config.kinds, models: config.models, log });
+  const fleet = createFleet({
+    engines: config.engines,
+    kinds: config.kinds,
+    models: config.models,
+    env: options.env,
+    loadMsMax: config.limits.loadMsMax,
+    log,
+  });
   const admission = createAdmission<Engine>({
     place: fleet.place,
     depthMax: config.limits.queueDepthMax,
@@ -44,9 +52,9 @@ export async function start(options: StartOptions): Promise<void> {
     now: () => performance.now(),
   });
   fleet.onFree(admission.pump);
-  fleet.onChange(report.model);
 
   let draining = false;
+  fleet.onChange((status) => draining || report.model(status));
   const pulse = createPulse();
   const handle = createGateway({
     accounts,
@@ -59,9 +67,17 @@ export async function start(options: StartOptions): Promise<void> {
     draining: () => draining,
     log,
   });
+  const pinned = config.engines.filter((entry) => entry.pinned);
+  checkMemory(
+    pinned.reduce((sum, entry) => sum + fleet.estimateBytes(entry), 0),
+    availableBytes(),
+  );
   const server = listen(config, handle);
   const baseUrl = `http://${urlHost(config.host)}:${server.port}/v1`;
   report.plan(planOf(config, baseUrl, fleet));
+  // Nothing that commonly fails comes after this, and the key goes out at once: it cannot be shown a second time.
+  const firstKey = await accounts.bootstrap({ plan: config.adminPlan, bootstrapKey: config.bootstrapKey });
+  if (firstKey) process.stdout.write(`${firstKey}\n`);
 
   async function drain(signal: string): Promise<void> {
     if (draining) process.exit(1); // asked twice: at once. Workers see the end of their input and go too.
@@ -74,6 +90,7 @@ export async function start(options: StartOptions): Promise<void> {
     await server.stop(true);
     pulse.stop();
     await fleet.stop();
+    await accounts.close();
     await store.close();
     lock.release();
     process.exit(0);
@@ -83,8 +100,8 @@ export async function start(options: StartOptions): Promise<void> {
   await fleet.start();
   if (draining) return;
   const callable = fleet.states().find((status) => status.state === "warm");
-  report.ready(baseUrl, callable?.id, firstKey);
-  if (firstKey) process.stdout.write(`${firstKey}\n`);
+  if (fleet.ready()) report.ready(baseUrl, callable?.id, firstKey);
+  else report.say(`\nUp at ${baseUrl}, but not ready: a model that must be warm is not (see above, and /ready).`);
 }
 
 const DRAIN_POLL_MS = 20;
@@ -122,5 +139,5 @@ function planOf(config: Config, baseUrl: string, fleet: Fleet) {
     slots: entry.slots,
     bytes: fleet.estimateBytes(entry),
   }));
-  return { version: config.version, baseUrl, home: config.home, engines, freeBytes: 0 };
+  return { version: config.version, baseUrl, home: config.home, engines, freeBytes: availableBytes() };
 }
