@@ -4,7 +4,8 @@ import { ApiError, type ResponseFormat } from "@oxbow/contract";
 import type { Conversation } from "./conversation.ts";
 import type { Hints } from "./hints.ts";
 import type { Random } from "./random.ts";
-import { type JsonSchema, sampleFilled } from "./schema-fill.ts";
+import { sampleFilled } from "./schema-fill.ts";
+import type { JsonSchema } from "./schema-sample.ts";
 import { writeReply, writeWords } from "./text.ts";
 
 /**

@@ -60,8 +60,9 @@ export function sampleSchema(schema: Schema, options: SampleOptions): unknown {
       const value = createSampler(schema, options, attempt)(schema, "", 0);
       if (accepts(schema, value)) return value;
     } catch (error) {
-      // A pattern or a reference that means nothing shows as an error of the validator: no value then, as for any other.
-      if (!(error instanceof NoValue || error instanceof SyntaxError)) throw error;
+      // The validator throws for a pattern that is none, and runs out of stack on a schema that is only itself again.
+      const isKnown = error instanceof NoValue || error instanceof SyntaxError || error instanceof RangeError;
+      if (!isKnown) throw error;
     }
   }
   return undefined;
@@ -244,36 +245,30 @@ function createSampler(root: Schema, { random, extent, suggest }: SampleOptions,
   }
 
   function sampleNumber(schema: JsonSchema, integer: boolean): number {
-    const step = schema.multipleOf ?? (integer ? 1 : 0);
-    const gap = integer ? 1 : Number.MIN_VALUE;
-    let low = Math.max(
-      schema.minimum ?? Number.NEGATIVE_INFINITY,
-      (schema.exclusiveMinimum ?? Number.NEGATIVE_INFINITY) + 0,
-    );
+    let low = Math.max(schema.minimum ?? Number.NEGATIVE_INFINITY, schema.exclusiveMinimum ?? Number.NEGATIVE_INFINITY);
     let high = Math.min(
       schema.maximum ?? Number.POSITIVE_INFINITY,
-      (schema.exclusiveMaximum ?? Number.POSITIVE_INFINITY) + 0,
+      schema.exclusiveMaximum ?? Number.POSITIVE_INFINITY,
     );
-    if (low === Number.NEGATIVE_INFINITY)
-      low = high === Number.POSITIVE_INFINITY || high > 0 ? Math.min(0, high) : high - 100;
-    if (high === Number.POSITIVE_INFINITY) high = low + 100;
-    if (step > 0) {
-      let least = Math.ceil(low / step);
-      let most = Math.floor(high / step);
-      if (integer && !Number.isInteger(step)) return wholeMultiple(step, low, high);
-      if (least * step === schema.exclusiveMinimum) least += gap;
-      if (most * step === schema.exclusiveMaximum) most -= gap;
-      if (least > most) throw new NoValue();
-      return (least + random.below(Math.min(most - least, 1000) + 1)) * step;
-    }
+    if (low === Number.NEGATIVE_INFINITY) low = high > 0 ? 0 : high - 100;
+    if (high === Number.POSITIVE_INFINITY) high = low + 100 * Math.max(1, schema.multipleOf ?? 1);
+    if (integer || schema.multipleOf !== undefined) return sampleMultiple(schema, integer, low, high);
     const value = low + random.next() * (high - low);
     const short = Number(value.toFixed(2));
     return acceptsHere(schema, short) ? short : value;
   }
 
-  function wholeMultiple(step: number, low: number, high: number): number {
-    for (let value = Math.ceil(low); value <= high && value < low + 1000; value++) {
-      if (Number.isInteger(value / step)) return value;
+  /** A multiple of the step; not every product of fractions is one to a validator that divides, so several are tried. */
+  function sampleMultiple(schema: JsonSchema, integer: boolean, low: number, high: number): number {
+    const step = schema.multipleOf ?? 1;
+    const least = Math.ceil(low / step);
+    const most = Math.min(Math.floor(high / step), least + 1000);
+    const start = random.below(most - least + 1);
+    for (let tries = 0; tries <= most - least; tries++) {
+      const times = least + ((start + tries) % (most - least + 1));
+      const value = Number((times * step).toPrecision(15));
+      const isWhole = Number.isInteger(value / step) && (!integer || Number.isInteger(value));
+      if (isWhole && value !== schema.exclusiveMinimum && value !== schema.exclusiveMaximum) return value;
     }
     throw new NoValue();
   }

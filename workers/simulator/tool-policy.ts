@@ -5,7 +5,8 @@ import type { Conversation } from "./conversation.ts";
 import type { PlannedCall } from "./generation.ts";
 import { type Hints, wordsOf } from "./hints.ts";
 import type { Random } from "./random.ts";
-import { isTextLike, type JsonSchema, sampleFilled } from "./schema-fill.ts";
+import { isTextLike, sampleFilled } from "./schema-fill.ts";
+import type { JsonSchema, Schema } from "./schema-sample.ts";
 
 /**
  * Decides in this order:
@@ -98,14 +99,24 @@ function callEach(tools: FunctionDefinition[], hints: Hints, random: Random): Pl
 }
 
 /** One tool: a call for each subject, or for each group of subjects when it takes several at a time. */
-function callForSubjects(tool: FunctionDefinition, hints: Hints, random: Random): PlannedCall[] {
+function callForSubjects(tool: FunctionDefinition, all: Hints, random: Random): PlannedCall[] {
   const takes = subjectsTaken(tool.parameters ?? {});
+  // "in fahrenheit" chooses a unit and names no place.
+  const choices = new Set(
+    Object.values((tool.parameters?.properties ?? {}) as Record<string, Schema>).flatMap(choicesOf),
+  );
+  const hints = { ...all, subjects: all.subjects.filter((subject) => !choices.has(subject.toLowerCase())) };
   if (takes === 0 || hints.subjects.length <= takes) return [callOf(tool, hints, random)];
   const calls: PlannedCall[] = [];
   for (let at = 0; at + takes <= hints.subjects.length && calls.length < CALLS_MAX; at += takes) {
     calls.push(callOf(tool, { ...hints, subjects: hints.subjects.slice(at, at + takes) }, random));
   }
   return calls;
+}
+
+function choicesOf(schema: Schema): string[] {
+  if (typeof schema !== "object" || !schema.enum) return [];
+  return schema.enum.map((value) => String(value).toLowerCase());
 }
 
 /** How many subjects one call takes: its required strings that are neither a choice nor a whole text; 0 for no bound. */
