@@ -41,7 +41,7 @@ const SimulationShape = Type.Object({
   ttftMs: Type.Optional(Milliseconds),
   itlMs: Type.Optional(Milliseconds),
   /** Exact length of a free answer, in tokens. */
-  tokens: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000 })),
+  tokens: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000 })),
   fault: Type.Optional(nullable(FaultShape)),
 });
 export type Simulation = Static<typeof SimulationShape>;

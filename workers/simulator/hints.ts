@@ -14,7 +14,12 @@ export interface Hints {
   dates: string[];
 }
 
-export function hintsOf(text: string): Hints {
+/** @param whole read only at its beginning and end: that is where instructions stand around a long document */
+export function hintsOf(whole: string): Hints {
+  const text =
+    whole.length > 2 * SIDE_CHARACTERS
+      ? `${whole.slice(0, SIDE_CHARACTERS)} ${whole.slice(-SIDE_CHARACTERS)}`.toWellFormed()
+      : whole;
   const literals = text.match(LITERAL) ?? [];
   const rest = text.replace(LITERAL, " ");
   const quoted = [...rest.matchAll(QUOTED)].map((match) => (match[1] ?? match[2] ?? match[3])!.trim());
@@ -49,6 +54,7 @@ function stem(word: string): string {
 }
 
 const SUBJECTS_MAX = 16;
+const SIDE_CHARACTERS = 4000;
 const LITERAL =
   /https?:\/\/[^\s"'<>)]*[^\s"'<>).,;:!?]|[\w.+-]+@[\w-]+\.[\w.-]*\w|\b\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2})?)?/g;
 const QUOTED = /"([^"\n]{1,200})"|[“”]([^“”\n]{1,200})[“”]|(?<![\p{L}\d])'([^'\n]{1,200})'(?![\p{L}\d])/gu;

@@ -2,7 +2,8 @@
 
 import type { Hints } from "./hints.ts";
 import type { Random } from "./random.ts";
-import { type JsonSchema, sampleSchema } from "./schema-sample.ts";
+import type { JsonSchema } from "./schema.ts";
+import { sampleSchema } from "./schema-sample.ts";
 
 /**
  * A value that the schema accepts; undefined when none was found.

@@ -3,7 +3,9 @@ import Ajv from "ajv/dist/2020";
 import addFormats from "ajv-formats";
 import fc from "fast-check";
 import { createRandom } from "./random.ts";
-import { type JsonSchema, type Schema, sampleSchema } from "./schema-sample.ts";
+import type { JsonSchema, Schema } from "./schema.ts";
+import { isSchema } from "./schema-form.ts";
+import { sampleSchema } from "./schema-sample.ts";
 
 // A second opinion: the sampler's own validator is another library.
 const ajv = new Ajv({ strict: false, validateFormats: true });
@@ -168,4 +170,35 @@ test("what no value can meet, or no answer can hold, has no value", () => {
 test("a property may have any name", () => {
   const schema = { type: "object", properties: JSON.parse('{"__proto__":{"const":1}}'), required: ["__proto__"] };
   expect(JSON.stringify(sample(schema as JsonSchema))).toBe('{"__proto__":1}');
+});
+
+test("any JSON in place of a schema gives a value, none, or is told apart, and nothing breaks", () => {
+  const keywords = [
+    "type",
+    "enum",
+    "anyOf",
+    "properties",
+    "required",
+    "items",
+    "minItems",
+    "pattern",
+    "$ref",
+    "minimum",
+    "multipleOf",
+    "allOf",
+    "if",
+    "then",
+  ];
+  const value = fc.oneof(
+    fc.jsonValue({ maxDepth: 2 }),
+    fc.constantFrom<unknown>("object", "string", "#", "#/%", ["x"], [{}], { x: {} }, 1, -1),
+  );
+  fc.assert(
+    fc.property(fc.dictionary(fc.constantFrom(...keywords), value, { maxKeys: 4 }), (schema) => {
+      const any: unknown = schema;
+      if (isSchema(any)) sample(any);
+      else expect(any).not.toEqual({});
+    }),
+    { numRuns: 2000 },
+  );
 });
