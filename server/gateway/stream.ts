@@ -41,9 +41,10 @@ export function sendStream(
     lastMs: pulse.now(),
     onTick: (quietMs) => {
       if (!waitingForEngine) {
-        // Data waits and nobody fetches it.
-        if (quietMs > limits.slowReaderMsMax) end();
-        return;
+        // Data waits and nobody fetches it. Breaking the body off closes the connection.
+        if (quietMs <= limits.slowReaderMsMax) return;
+        controllerOf?.error(new Error("the caller has stopped reading"));
+        return end();
       }
       const silentMs = pulse.now() - askedMs;
       if (silentMs > (started ? limits.chunkGapMsMax : limits.firstTokenMsMax)) {
