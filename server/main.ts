@@ -35,7 +35,14 @@ export async function start(options: StartOptions): Promise<void> {
   const store = await openStore(config.home);
   const accounts = await createAccounts(store, { home: config.home, pepper: config.pepper, now: Date.now });
 
-  const fleet = createFleet({ engines: config.engines, kinds: config.kinds, models: config.models, log });
+  const fleet = createFleet({
+    engines: config.engines,
+    kinds: config.kinds,
+    models: config.models,
+    env: options.env,
+    loadMsMax: config.limits.loadMsMax,
+    log,
+  });
   const admission = createAdmission<Engine>({
     place: fleet.place,
     depthMax: config.limits.queueDepthMax,

@@ -40,7 +40,7 @@ test("a call reaches a socket or a base URL with its bytes as they were, asking 
   for (const address of [{ socket }, { baseUrl: `${remote.url}openai/v1/` }]) {
     const engine = createEngine({ ...about, address });
     const response = await engine.send("/v1/chat/completions", body, { signal: never, headers: { "x-more": "1" } });
-    const seen = await response.json();
+    const seen = (await response.json()) as { pathname: string; method: string; body: string; headers: object };
     expect(seen.pathname).toBe("socket" in address ? "/v1/chat/completions" : "/openai/v1/chat/completions");
     expect(seen.method).toBe("POST");
     expect(seen.body).toBe('{"model" : "m"}');
