@@ -20,6 +20,16 @@ addUp(program, process.env);
 addKeys(program, process.env);
 addModels(program, process.env);
 
+// Whoever reads the output may have had enough of it, as `head` has: then there is nothing left to do.
+process.stdout.on("error", (error: Error & { code?: string }) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(EXIT.ok);
+});
+// A server outlives the terminal that it talked to.
+process.stderr.on("error", (error: Error & { code?: string }) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -14,15 +14,10 @@ export function say(text: string): void {
 
 /** Rows under their headings, as wide as they need to be. */
 export function printTable(headings: string[], rows: string[][]): void {
-  const widths = headings.map((heading, at) => Math.max(...[heading, ...rows.map((row) => row[at]!)].map(widthOf)));
-  for (const row of [headings, ...rows]) {
-    print(
-      row
-        .map((text, at) => text + " ".repeat(widths[at]! - widthOf(text)))
-        .join("  ")
-        .trimEnd(),
-    );
-  }
+  const table = [headings, ...rows];
+  const widths = headings.map((_, at) => Math.max(...table.map((row) => widthOf(row[at]!))));
+  const lines = table.map((row) => row.map((text, at) => text + " ".repeat(widths[at]! - widthOf(text))).join("  "));
+  print(lines.map((line) => line.trimEnd()).join("\n"));
 }
 
 /** Columns on a terminal: many characters are two wide. */

@@ -17,7 +17,7 @@ export function addModels(program: Command, env: Env): void {
   program
     .command("models")
     .description("show what a running server serves, and in what state it is")
-    .option("--url <url>", "base URL of the server (OXBOW_URL, or where `oxbow up` would listen)")
+    .option("--url <url>", "base URL of the server (OXBOW_BASE_URL, or where `oxbow up` would listen)")
     .option("--key <key>", "API key; the environment (OXBOW_API_KEY) keeps it out of the shell's history")
     .option("--json", "print JSON")
     .action((options: ModelsOptions) => models(options, env));
@@ -37,7 +37,7 @@ async function models(options: ModelsOptions, env: Env): Promise<void> {
 
 /** Without a slash at the end, and with the `/v1` that people leave out. */
 async function baseUrlOf(options: ModelsOptions, env: Env): Promise<string> {
-  const given = options.url || env.OXBOW_URL;
+  const given = options.url || env.OXBOW_BASE_URL;
   if (given === undefined) {
     const { loadPlace } = await import("../../server/config.ts");
     const { host, port } = loadPlace({ env });
