@@ -21,13 +21,13 @@ async function run(args: string[], more: Record<string, string> = {}) {
   return { code, out, err };
 }
 
-/** Starts a server and resolves once it is ready. */
+/** Starts a server and resolves once it has said how it stands: whether every model is warm is not what is tested here. */
 async function up(args: string[] = []) {
   const child = start(["up", "--port", "0", "--simulate", ...args]);
   let err = "";
   for await (const chunk of child.stderr.pipeThrough(new TextDecoderStream())) {
     err += chunk;
-    if (/^Ready at /m.test(err)) break;
+    if (/^(Ready|Up) at /m.test(err)) break;
   }
   const url = /base URL +(\S+)/.exec(err)?.[1] ?? "";
   const stop = async () => {
