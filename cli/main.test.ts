@@ -1,6 +1,6 @@
 // The command as it is called: every test starts the real one, in a home of its own.
 
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,9 @@ import { openStore } from "../server/store/store.ts";
 
 const MAIN = join(import.meta.dir, "main.ts");
 let folder: string;
+
+// Several processes a test, on a machine that may be busy.
+setDefaultTimeout(60_000);
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "oxbow-cli-"));
