@@ -129,7 +129,8 @@ function match(parts: Part[], buffer: string, at: number, names: string[], name 
     case "space": {
       let end = at;
       while (end < buffer.length && " \t\r\n".includes(buffer[end]!)) end++;
-      return match(rest, buffer, end, names, name);
+      // Whitespace at the very end may go on: only what follows tells.
+      return rest.length === 0 && end === buffer.length ? "more" : match(rest, buffer, end, names, name);
     }
     case "id": {
       const id = buffer.slice(at, at + 9);

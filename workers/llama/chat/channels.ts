@@ -68,15 +68,22 @@ export function createChannelReader(names: string[]): OutputReader {
   };
 }
 
-/** Reasoning and remarks as the model likes, then what is asked for: calls, an answer of a form, or any answer. */
-export function channelsExpr(grammar: Grammar, call: Expr | null, answer: Expr | null): Expr {
-  const next = text("<|start|>assistant");
+/**
+ * Reasoning as the model likes, then what is asked for: calls, or an answer.
+ *
+ * @param remarks whether words may go before calls: they are content, which a caller who asked for calls or JSON alone
+ * does not expect
+ */
+export function channelsExpr(grammar: Grammar, call: Expr | null, answer: Expr | null, remarks: boolean): Expr {
   const message = (channel: string, then: Expr) =>
-    seq(text(`<|channel|>${channel}${MESSAGE}`), textUntil(grammar, "<|end|>", seq(next, then), false));
+    seq(
+      text(`<|channel|>${channel}${MESSAGE}`),
+      textUntil(grammar, "<|end|>", seq(text("<|start|>assistant"), then), false),
+    );
   const goals: Expr[] = [];
   if (answer) goals.push(seq(text(`<|channel|>final${MESSAGE}`), answer));
   if (call) goals.push(seq(text("<|channel|>commentary to=functions."), call));
   const goal = grammar.rule("goal", alt(...goals));
-  const remark = call ? grammar.rule("remark", alt(goal, message("commentary", goal))) : goal;
-  return alt(remark, message("analysis", remark));
+  const next = remarks ? grammar.rule("next", alt(goal, message("commentary", goal))) : goal;
+  return alt(next, message("analysis", next));
 }

@@ -29,8 +29,6 @@ export interface Family {
   readonly calls: CallSyntax;
   /** Whether its template writes calls and results; otherwise we put them into messages. */
   readonly nativeCalls: boolean;
-  /** Whether its template tells the model of the tools; otherwise we do, in a system message. */
-  readonly listsTools: boolean;
   readonly thinking: Thinking | null;
   /** Whether the answer comes in channels, which do the work of all markers. */
   readonly channels: boolean;
@@ -143,7 +141,7 @@ export function familyOf(template: string): Family {
       name: "channels",
       calls: CHANNEL_CALLS,
       nativeCalls: true,
-      listsTools: true,
+
       thinking: null,
       channels: true,
     };
@@ -157,7 +155,6 @@ export function familyOf(template: string): Family {
     name: row?.name ?? "generic",
     calls: row?.calls ?? TAGGED,
     nativeCalls: row !== undefined,
-    listsTools: row !== undefined && /\btools\b/.test(template),
     thinking,
     channels: false,
   };

@@ -23,6 +23,8 @@ export interface TemplateMessage {
 
 /** What a template wants, found out by looking at it and trying it. */
 export interface Habits {
+  /** It tells the model of the tools; otherwise we do, in a system message. */
+  listsTools: boolean;
   /** Arguments as an object rather than as JSON text. */
   objects: boolean;
   /** An assistant message without text has null content rather than an empty one. */

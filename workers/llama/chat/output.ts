@@ -75,7 +75,7 @@ function grammarOf(call: ChatRequest, policy: ToolPolicy, family: Family, opened
   if (!json && !calls) return null;
   const answer = policy.mode === "required" ? null : (json ?? anyText(grammar));
   const root = family.channels
-    ? channelsExpr(grammar, calls, answer)
+    ? channelsExpr(grammar, calls, answer, answer !== null && !json)
     : markedExpr(grammar, call, family, opened, calls, answer, json !== null);
   const printed = grammar.print(root);
   if (printed === null) {

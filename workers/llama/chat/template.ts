@@ -85,15 +85,26 @@ export function createChatTemplate(source: string, tokens: { bos: string; eos: s
     throw new Error("the chat template cannot be rendered", { cause: reason });
   }
 
-  /** What the template wants, from its text and from two trials. */
+  /** What the template wants, from its text and from three trials. */
   function habits(): Habits {
     known ??= {
+      listsTools: family.nativeCalls && listsTools(),
       // Most templates take an empty text; those that ask about null write one turn too many for it.
       nulls: /(?<!reasoning_)content['"]?\]? is (?:not )?none/.test(text) && trial(null) !== null,
       shortIds: /length\s*!=\s*9/.test(text),
       objects: /probe\b[^\]]*seen/.test(trial("") ?? ""),
     };
     return known;
+  }
+
+  function listsTools(): boolean {
+    const parameters = { type: "object", properties: { x: { type: "string", description: "x" } }, required: ["x"] };
+    try {
+      const tools = [{ name: "probe_of_tools", description: "x", parameters }];
+      return run([{ role: "user", content: "x" }], { tools }).includes("probe_of_tools");
+    } catch {
+      return false;
+    }
   }
 
   /** A conversation with one call, whose arguments are an object; null when the template cannot write it. */
@@ -115,7 +126,7 @@ export function createChatTemplate(source: string, tokens: { bos: string; eos: s
   function attempt(messages: ChatMessage[], options: RenderOptions, native: boolean, arrange: Arrangement): string {
     const own = templateMessages(messages, native ? habits() : { ...habits(), objects: true, nulls: false });
     const spoken = native ? own : withCallsAsText(own, family);
-    if (native && family.listsTools) return run(arrange(spoken), options);
+    if (native && habits().listsTools) return run(arrange(spoken), options);
     return run(arrange(withToolsTold(spoken, options.tools, family)), { ...options, tools: [] });
   }
 
