@@ -1,10 +1,11 @@
 // Tokens a second of the llama worker, through the whole server, beside the bare engine: the same file, the same threads,
 // greedy, in turns. The model is noise of the size of a small real one (about 120 M parameters): its speed is what counts.
 
-import { copyFileSync, mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { benchModel } from "../workers/llama/fixtures.ts";
+import { writeData } from "./data.ts";
 import type { Target } from "./load.ts";
 import { median } from "./proxies.ts";
 
@@ -20,7 +21,7 @@ const THREADS = 1;
 export async function benchLlama(start: (env: Record<string, string>) => Promise<Target>, rounds: number) {
   const dir = mkdtempSync(join(tmpdir(), "oxbow-bench-llama-"));
   const file = benchModel(dir);
-  const target = await start({ OXBOW_DATA: writeData(dir, file) });
+  const target = await start({ OXBOW_DATA: writeData(engines(file)) });
   const bare = PARALLEL.map(() => [] as number[]);
   const served = PARALLEL.map(() => [] as number[]);
   for (let round = 0; round < rounds; round++) {
@@ -36,13 +37,6 @@ export async function benchLlama(start: (env: Record<string, string>) => Promise
     oxbowTokensPerSecond: Math.round(median(served[index]!)),
     ratio: Math.round(100 * median(served[index]!.map((speed, round) => speed / bare[index]![round]!))) / 100,
   }));
-}
-
-/** The benchmark's tables, with its model behind a real worker. */
-function writeData(dir: string, file: string): string {
-  for (const name of ["models.yaml", "plans.yaml"]) copyFileSync(join(import.meta.dir, "data", name), join(dir, name));
-  writeFileSync(join(dir, "engines.yaml"), engines(file));
-  return dir;
 }
 
 const engines = (file: string) => `

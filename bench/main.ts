@@ -4,6 +4,7 @@
 import { mkdtempSync } from "node:fs";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
+import { writeData } from "./data.ts";
 import { benchLlama } from "./llama.ts";
 import type { Target } from "./load.ts";
 import { findNginx, startNginx } from "./nginx.ts";
@@ -45,7 +46,7 @@ async function benchProxies(): Promise<Measure[]> {
 
   const bare = await freePort();
   const proxy = startChild([process.execPath, join(import.meta.dir, "bare-proxy.ts"), socket, String(bare)]);
-  const oxbow = await startOxbow({ OXBOW_DATA: join(import.meta.dir, "data") });
+  const oxbow = await startOxbow({ OXBOW_DATA: writeData() });
   const targets: Target[] = [
     { name: "bare Bun proxy", url: url(bare), pid: proxy.pid, headers: HEADERS },
     { name: "Oxbow", url: url(oxbow.port), pid: oxbow.process.pid, headers: HEADERS },
@@ -78,10 +79,11 @@ async function startOxbow(env: Record<string, string>) {
   const port = await freePort();
   const home = mkdtempSync(join(tmpdir(), "oxbow-bench-home-"));
   const start = performance.now();
-  const process_ = startChild([process.execPath, join(ROOT, "cli/main.ts"), "up"], {
+  const process_ = startChild([process.execPath, "/tmp/lead/run.ts"], {
     PORT: String(port),
     OXBOW_HOME: home,
     OXBOW_BOOTSTRAP_KEY: KEY,
+    OXBOW_LOG_LEVEL: "fatal",
     ...env,
   });
   process.on("exit", () => process_.kill());

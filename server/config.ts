@@ -2,43 +2,27 @@
 // there ends the start in a single line that says where, and what it must be.
 
 import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import engineSchema from "../data/engines.schema.json" with { type: "json" };
 import modelSchema from "../data/models.schema.json" with { type: "json" };
 import planSchema from "../data/plans.schema.json" with { type: "json" };
 import project from "../package.json" with { type: "json" };
-import { LIMITS, type Limits, limitVariable } from "./config/limits.ts";
-import { ConfigError, nearest, parseTable } from "./config/table.ts";
+import { checkEngines, checkNames, checkTiers } from "./config/cross-checks.ts";
+import type { Limits } from "./config/limits.ts";
+import { loadPlace, loadSettings, type Place, type Settings, type SettingsOptions } from "./config/settings.ts";
+import { ConfigError, createTableReader, type TableReader } from "./config/table.ts";
 
-export { ConfigError, type Limits };
+export { ConfigError, type Limits, loadPlace, type Place };
 
-/** Where a server is, and what it keeps: known without a look at data/. */
-export interface Place {
-  host: string;
-  port: number;
-  /** Absolute path of the folder that holds what the server keeps. */
-  home: string;
-  /** What stored key hashes are salted with, when the operator keeps it outside of the home. */
-  pepper: string | undefined;
-}
-
-export interface Config extends Place {
+export interface Config extends Settings {
   version: string;
-  simulate: boolean;
   models: Model[];
   plans: Plan[];
   /** The plan of the account that the operator's own keys belong to. */
   adminPlan: { id: string; version: number };
   kinds: Record<string, EngineKind>;
   engines: EngineEntry[];
-  limits: Limits;
-  logLevel: LogLevel;
-  /** The first API key, when the operator chose it. */
-  bootstrapKey: string | undefined;
 }
-
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface Model {
   id: string;
@@ -117,107 +101,32 @@ export interface EngineEntry {
   when?: "simulate";
 }
 
-export interface ConfigOptions {
-  /** The process's environment. */
-  env: Record<string, string | undefined>;
-  /** These come before the environment. */
-  simulate?: boolean | undefined;
-  port?: number | undefined;
-  host?: string | undefined;
-  home?: string | undefined;
+export interface ConfigOptions extends SettingsOptions {
+  /** A folder with the operator's own tables, in place of `OXBOW_DATA`. */
   dataDir?: string | undefined;
 }
 
 /** @throws ConfigError */
 export function loadConfig(options: ConfigOptions): Config {
-  const { env } = options;
-  const simulate = options.simulate ?? switchOf(env, "OXBOW_SIMULATE");
-  const dataDir = options.dataDir ?? env.OXBOW_DATA ?? "";
-  const models = readModels(dataDir);
-  const { plans, tiers, adminPlan } = readPlans(dataDir);
-  const { kinds, engines } = readEngines(dataDir);
+  const settings = loadSettings(options);
+  const dataDir = options.dataDir ?? options.env.OXBOW_DATA ?? "";
+  const models = rowsOf(readTable(dataDir, "models", readModels));
+  const { tiers, plans, adminPlan } = plansOf(dataDir, readTable(dataDir, "plans", readPlans));
+  const { kinds, engines } = enginesOf(readTable(dataDir, "engines", readEngines));
   checkNames(models, labelOf(dataDir, "models"));
-  checkTiers(models, plans, tiers, dataDir);
-  checkEngines(engines, kinds, models, labelOf(dataDir, "engines"));
+  checkTiers({ models, plans, tiers }, (table) => labelOf(dataDir, table));
+  checkEngines({ engines, kinds, models }, labelOf(dataDir, "engines"));
+  const exists = (entry: { when?: "simulate" }) => settings.simulate || entry.when === undefined;
   return freeze({
-    ...loadPlace(options),
     version: project.version,
-    simulate,
-    models: models.filter((model) => simulate || model.when === undefined).map(modelOf),
+    ...settings,
+    models: models.filter(exists).map(modelOf),
     plans,
     adminPlan,
     kinds,
-    engines: engines.filter((engine) => simulate || engine.when === undefined),
-    limits: limitsOf(env),
-    logLevel: levelOf(env.OXBOW_LOG_LEVEL || "info"),
-    bootstrapKey: secretOf(env, "OXBOW_BOOTSTRAP_KEY"),
+    engines: engines.filter(exists),
   });
 }
-
-/**
- * The part that a broken table in data/ must not keep from anyone: keys can be revoked all the same.
- * @throws ConfigError
- */
-export function loadPlace(options: Omit<ConfigOptions, "simulate" | "dataDir">): Place {
-  const { env } = options;
-  return {
-    host: hostOf(options.host || env.HOST || "127.0.0.1"),
-    port: options.port === undefined ? wholeOf("PORT", env.PORT, 8080, 0, 65_535) : portOf(options.port),
-    home: resolve(options.home || env.OXBOW_HOME || join(env.HOME || homedir(), ".oxbow")),
-    pepper: secretOf(env, "OXBOW_PEPPER"),
-  };
-}
-
-// The environment
-
-function wholeOf(name: string, text: string | undefined, otherwise: number, least: number, most: number): number {
-  if (text === undefined || text === "") return otherwise;
-  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= least && value <= most) return value;
-  throw new ConfigError(`${name} must be a whole number from ${least} to ${most}, but is '${text}'`);
-}
-
-function portOf(port: number): number {
-  return wholeOf("the port", String(port), 0, 0, 65_535);
-}
-
-function limitsOf(env: ConfigOptions["env"]): Limits {
-  const read = Object.entries(LIMITS).map(([name, [otherwise, least, most]]) => {
-    const variable = limitVariable(name);
-    return [name, wholeOf(variable, env[variable], otherwise, least, most)];
-  });
-  return Object.fromEntries(read);
-}
-
-function switchOf(env: ConfigOptions["env"], name: string): boolean {
-  const text = env[name] ?? "";
-  if (["1", "true"].includes(text)) return true;
-  if (["", "0", "false"].includes(text)) return false;
-  throw new ConfigError(`${name} must be 1 or 0, but is '${text}'`);
-}
-
-function hostOf(host: string): string {
-  if (/^[A-Za-z0-9._:%-]{1,253}$/.test(host)) return host;
-  throw new ConfigError(`HOST must be an address or a host name, but is '${host}'`);
-}
-
-const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
-
-function levelOf(text: string): LogLevel {
-  const level = LOG_LEVELS.find((name) => name === text);
-  if (level) return level;
-  throw new ConfigError(`OXBOW_LOG_LEVEL must be one of ${LOG_LEVELS.join(", ")}, but is '${text}'`);
-}
-
-function secretOf(env: ConfigOptions["env"], name: string): string | undefined {
-  const secret = env[name];
-  if (secret === undefined || secret === "") return undefined;
-  if (/^[\x21-\x7e]{20,256}$/.test(secret)) return secret;
-  // A secret is never quoted.
-  throw new ConfigError(`${name} must be 20 to 256 printable ASCII characters without spaces`);
-}
-
-// The tables
 
 const PROJECT = resolve(import.meta.dir, "..");
 
@@ -226,7 +135,7 @@ function labelOf(dataDir: string, table: string): string {
   return join(dataDir || "data", `${table}.yaml`);
 }
 
-function readTable<T>(dataDir: string, table: string, schema: object): T {
+function readTable<T>(dataDir: string, table: string, read: TableReader<T>): T {
   const label = labelOf(dataDir, table);
   let text: string;
   try {
@@ -235,20 +144,26 @@ function readTable<T>(dataDir: string, table: string, schema: object): T {
     const missing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
     throw new ConfigError(`${label}: ${missing ? "there is no such file" : `cannot be read: ${cause}`}`);
   }
-  return parseTable<T>(label, text, schema);
+  return read(label, text);
 }
 
 type ModelRow = Omit<Model, "created"> & { released?: string; when?: "simulate"; source: string[]; read: string };
-type PlanTable = {
+interface PlanTable {
   tiers: string[];
   sold: number;
   admin: string;
   versions: Record<string, Record<string, Omit<Plan, "id" | "version" | "sold">>>;
-};
-type EngineTable = { kinds: Record<string, EngineKind>; engines: Record<string, Omit<EngineEntry, "id">> };
+}
+interface EngineTable {
+  kinds: Record<string, EngineKind>;
+  engines: Record<string, Omit<EngineEntry, "id">>;
+}
 
-function readModels(dataDir: string): ModelRow[] {
-  const table = readTable<Record<string, Omit<ModelRow, "id">>>(dataDir, "models", modelSchema);
+const readModels = createTableReader<Record<string, Omit<ModelRow, "id">>>(modelSchema);
+const readPlans = createTableReader<PlanTable>(planSchema);
+const readEngines = createTableReader<EngineTable>(engineSchema);
+
+function rowsOf(table: Record<string, Omit<ModelRow, "id">>): ModelRow[] {
   return Object.entries(table).map(([id, row]) => ({ id, ...row }));
 }
 
@@ -256,28 +171,23 @@ function modelOf({ released, when: _, source: __, read: ___, ...model }: ModelRo
   return { ...model, created: released === undefined ? 0 : Date.parse(released) / 1000 };
 }
 
-function readPlans(dataDir: string): Pick<Config, "plans" | "adminPlan"> & { tiers: string[] } {
-  const { tiers, sold, admin, versions } = readTable<PlanTable>(dataDir, "plans", planSchema);
-  if (versions[sold] === undefined) {
-    throw new ConfigError(`${labelOf(dataDir, "plans")}: sold must be one of the versions, but is ${sold}`);
-  }
-  if (!Object.hasOwn(versions[sold], admin)) {
-    const known = Object.keys(versions[sold]).join(", ");
-    throw new ConfigError(`${labelOf(dataDir, "plans")}: admin must be one of ${known}, but is '${admin}'`);
-  }
-  const plans = Object.entries(versions).flatMap(([version, byId]) =>
-    Object.entries(byId).map(([id, plan]) => ({
-      id,
-      version: Number(version),
-      sold: Number(version) === sold,
-      ...plan,
-    })),
-  );
-  return { plans, tiers, adminPlan: { id: admin, version: sold } };
+function plansOf(dataDir: string, table: PlanTable): Pick<Config, "plans" | "adminPlan"> & { tiers: string[] } {
+  const { tiers, sold, admin, versions } = table;
+  const refuse = (field: string, known: object, value: unknown) => {
+    const text = `${field} must be one of ${Object.keys(known).join(", ")}, but is ${value}`;
+    return new ConfigError(`${labelOf(dataDir, "plans")}: ${text}`);
+  };
+  const current = versions[sold];
+  if (current === undefined) throw refuse("sold", versions, sold);
+  if (!Object.hasOwn(current, admin)) throw refuse("admin", current, `'${admin}'`);
+  const plans = Object.entries(versions).flatMap(([year, byId]) => {
+    const version = Number(year);
+    return Object.entries(byId).map(([id, plan]) => ({ id, version, sold: version === sold, ...plan }));
+  });
+  return { tiers, plans, adminPlan: { id: admin, version: sold } };
 }
 
-function readEngines(dataDir: string): { kinds: Record<string, EngineKind>; engines: EngineEntry[] } {
-  const table = readTable<EngineTable>(dataDir, "engines", engineSchema);
+function enginesOf(table: EngineTable): { kinds: Record<string, EngineKind>; engines: EngineEntry[] } {
   for (const kind of Object.values(table.kinds)) kind.worker = resolve(PROJECT, kind.worker!);
   const engines = Object.entries(table.engines).map(([id, engine]) => ({ id, ...engine }));
   for (const { models } of engines) {
@@ -286,62 +196,6 @@ function readEngines(dataDir: string): { kinds: Record<string, EngineKind>; engi
     }
   }
   return { kinds: table.kinds, engines };
-}
-
-// What must hold between entries
-
-function checkNames(models: ModelRow[], label: string): void {
-  const owners = new Map(models.map(({ id }) => [id, id]));
-  for (const { id, aliases } of models) {
-    for (const [index, alias] of aliases.entries()) {
-      const owner = owners.get(alias);
-      if (owner !== undefined)
-        throw new ConfigError(`${label}: ${id}.aliases[${index}] '${alias}' is taken by ${owner}`);
-      owners.set(alias, id);
-    }
-  }
-}
-
-function checkTiers(models: ModelRow[], plans: Plan[], tiers: string[], dataDir: string): void {
-  const known = `must be one of ${tiers.join(", ")}`;
-  for (const { id, version, ...plan } of plans) {
-    const index = plan.tiers.findIndex((tier) => !tiers.includes(tier));
-    if (index < 0) continue;
-    const at = `versions.${version}.${id}.tiers[${index}]`;
-    throw new ConfigError(`${labelOf(dataDir, "plans")}: ${at} ${known}, but is '${plan.tiers[index]}'`);
-  }
-  for (const { id, tier } of models) {
-    if (tiers.includes(tier)) continue;
-    throw new ConfigError(`${labelOf(dataDir, "models")}: ${id}.tier ${known} (plans.yaml), but is '${tier}'`);
-  }
-}
-
-function checkEngines(
-  engines: EngineEntry[],
-  kinds: Record<string, EngineKind>,
-  models: ModelRow[],
-  label: string,
-): void {
-  const ids = models.map(({ id }) => id);
-  for (const engine of engines) {
-    const refuse = (field: string, text: string) => new ConfigError(`${label}: engines.${engine.id}.${field} ${text}`);
-    const kind = Object.hasOwn(kinds, engine.kind) ? kinds[engine.kind] : undefined;
-    if (!kind) throw refuse("kind", `must be one of ${Object.keys(kinds).join(", ")}, but is '${engine.kind}'`);
-    if (engine.models === "all") {
-      if (kind.loadsFiles) throw refuse("models", `must be a list: ${engine.kind} loads a file for each model`);
-      continue;
-    }
-    for (const [index, model] of engine.models.entries()) {
-      const at = `models[${index}]`;
-      if (!ids.includes(model.id)) {
-        const near = nearest(model.id, ids);
-        throw refuse(`${at}.id`, `'${model.id}' is not in models.yaml${near ? `; did you mean ${near}?` : ""}`);
-      }
-      if (kind.loadsFiles && model.file === undefined) {
-        throw refuse(`${at}.file`, `is missing; ${engine.kind} loads a file for each model`);
-      }
-    }
-  }
 }
 
 /** Nobody who is handed the config can change it for the others. */

@@ -29,7 +29,9 @@ export interface StartOptions {
 export async function start(options: StartOptions): Promise<void> {
   const report = createReport((text) => process.stderr.write(text), process.stderr.isTTY === true);
   const config = loadConfig(options);
-  const log = pino({ level: config.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
+  // On a terminal the report speaks; JSON lines between its own only when they matter.
+  const level = process.stderr.isTTY && !options.env.OXBOW_LOG_LEVEL ? "warn" : config.logLevel;
+  const log = pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
   checkRuntime(options.env);
   const lock = lockHome(config.home);
   const store = await openStore(config.home);
@@ -50,9 +52,9 @@ export async function start(options: StartOptions): Promise<void> {
     now: () => performance.now(),
   });
   fleet.onFree(admission.pump);
-  fleet.onChange(report.model);
 
   let draining = false;
+  fleet.onChange((status) => draining || report.model(status));
   const pulse = createPulse();
   const handle = createGateway({
     accounts,
@@ -98,7 +100,8 @@ export async function start(options: StartOptions): Promise<void> {
   await fleet.start();
   if (draining) return;
   const callable = fleet.states().find((status) => status.state === "warm");
-  report.ready(baseUrl, callable?.id, firstKey);
+  if (fleet.ready()) report.ready(baseUrl, callable?.id, firstKey);
+  else report.say(`\nUp at ${baseUrl}, but not ready: a model that must be warm is not (see above, and /ready).`);
 }
 
 const DRAIN_POLL_MS = 20;

@@ -16,7 +16,7 @@ export interface Plan {
 export interface Report {
   plan(plan: Plan): void;
   done(text: string): void;
-  /** A model's state has changed. */
+  /** A model's state has changed, and with it that of its engine. */
   model(status: ModelStatus): void;
   ready(baseUrl: string, model: string | undefined, firstKey: string | null): void;
   say(text: string): void;
@@ -53,18 +53,20 @@ export function createReport(write: (text: string) => void, live: boolean): Repo
     },
     done: (text) => line(`  ✓ ${text}`),
     model: (status) => {
+      // The models of one engine change together: one line for all of them.
+      const name = status.engine;
       const key = `${status.state}${status.reason ?? ""}`;
       if (status.state === "loading") {
         const percent = status.progress === undefined ? "" : ` ${Math.round(status.progress * 100)} %`;
-        passing(`  … ${status.id} loading${percent}`);
-      } else if (last.get(status.id) !== key) {
+        passing(`  … ${name} loading${percent}`);
+      } else if (last.get(name) !== key) {
         line(
           status.state === "warm"
             ? `  ✓ ${status.id} warm`
             : `  ✗ ${status.id} ${status.state}: ${status.reason ?? ""}`,
         );
       }
-      last.set(status.id, key);
+      last.set(name, key);
     },
     ready: (baseUrl, model, firstKey) => {
       line(`\nReady at ${baseUrl}${firstKey ? "  (the key below is shown this once: keep it)" : ""}\n`);
