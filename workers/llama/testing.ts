@@ -64,11 +64,13 @@ export interface WorkerSetup {
   slots?: number;
   options?: Record<string, unknown>;
   model?: Partial<WorkerModel>;
+  /** Absent: one of its own. */
+  socket?: string;
 }
 
 /** Starts the worker without waiting for the model. */
 export function startWorker(file: string, directory: string, setup: WorkerSetup = {}): TestWorker {
-  const socket = join(directory, `w${Math.random().toString(36).slice(2, 10)}.sock`);
+  const socket = setup.socket ?? join(directory, `w${Math.random().toString(36).slice(2, 10)}.sock`);
   const model = { id: "test", aliases: ["alias"], category: "chat", capabilities: ["tools"], contextTokens: 1024 };
   const config: WorkerConfig = {
     socket,
