@@ -23,7 +23,7 @@ const UNREAD_BYTES_MAX = 16 << 20;
  * How long an answer waits for its first event. What fails by then gets a status of its own; what takes longer, a long
  * prompt say, sends its headers and a comment first, so that whoever waits knows that it is being worked on.
  */
-const FIRST_EVENT_MS_MAX = 1000;
+const FIRST_EVENT_MS = 1000;
 
 /**
  * An event stream. `produce` has sent its events when it resolves; when it rejects, the stream ends with an error event in
@@ -35,6 +35,7 @@ export async function streamResponse(
   request: Request,
   log: (line: string) => void,
   produce: (send: (events: string) => void, signal: AbortSignal) => Promise<void>,
+  firstEventMs = FIRST_EVENT_MS,
 ): Promise<Response> {
   const gone = new AbortController();
   const signal = AbortSignal.any([request.signal, gone.signal]);
@@ -61,7 +62,7 @@ export async function streamResponse(
     stream.enqueue(encoder.encode(events));
     if ((stream.desiredSize ?? 0) < -UNREAD_BYTES_MAX) gone.abort(new Error("the reader fell too far behind"));
   };
-  const slow = setTimeout(() => send(SSE_KEEPALIVE), FIRST_EVENT_MS_MAX);
+  const slow = setTimeout(() => send(SSE_KEEPALIVE), firstEventMs);
   void first.promise.then(
     () => clearTimeout(slow),
     () => clearTimeout(slow),

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSseReader, type WorkerConfig, type WorkerHealth, type WorkerModel } from "@oxbow/contract";
+import { readGgufHeader } from "./gguf-header.ts";
 import type { Job } from "./job.ts";
 import { type LoadedModel, loadModel } from "./load.ts";
 
@@ -18,6 +19,7 @@ export function temporaryDirectory(): { path: string; remove(): void } {
 export function loadHere(file: string, slots: number, contextTokens: number): Promise<LoadedModel> {
   return loadModel({
     file,
+    header: readGgufHeader(file),
     slots,
     contextTokens,
     threads: 1,

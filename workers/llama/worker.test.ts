@@ -375,6 +375,20 @@ describe("the process", () => {
     }
   }, 60_000);
 
+  test("running requests have a bounded time after SIGTERM", async () => {
+    const worker = await startWarm(tinyRandom(directory.path), directory.path, { options: { drainMsMax: 1 } });
+    const running = await worker.post(CHAT, { ...hello, logit_bias: { 65: 100 }, max_tokens: 1000, stream: true });
+    worker.process.kill("SIGTERM");
+    expect(await worker.process.exited).toBe(0);
+    expect(await drained(running.body!.getReader())).toBe("cut");
+  });
+
+  test("a model that takes too long to load ends it, to be tried again", async () => {
+    const worker = startWorker(tinyRandom(directory.path), directory.path, { options: { loadMsMax: 1 } });
+    expect(await worker.process.exited).toBe(1);
+    expect(worker.log()).toContain("loading took longer than 1 ms");
+  });
+
   test("a configuration it does not understand is named", async () => {
     const worker = startWorker(tinyRandom(directory.path), directory.path, { options: { gpu: "steam" } });
     expect(await worker.process.exited).toBe(EXIT_MODEL_UNUSABLE);
