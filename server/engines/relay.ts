@@ -126,7 +126,7 @@ async function readRefusal(response: Response): Promise<Error> {
     return new ApiError("engine_failed", "The engine failed to answer. Try again.", { cause });
   }
   const headers: Record<string, string> = {};
-  for (const name of RETRY_FIELDS) {
+  for (const name of PASSED_FIELDS) {
     const value = response.headers.get(name);
     if (value !== null) headers[name] = value;
   }
@@ -134,7 +134,7 @@ async function readRefusal(response: Response): Promise<Error> {
 }
 
 const PASSED_ON = new Set([400, 404, 408, 413, 422, 429, 500, 502, 503, 504]);
-const RETRY_FIELDS = ["retry-after", "retry-after-ms", "x-should-retry"];
+const PASSED_FIELDS = ["retry-after", "retry-after-ms", "x-should-retry", "x-oxbow-simulated"];
 
 function envelopeOf(text: string): ErrorBody | null {
   let value: unknown;
