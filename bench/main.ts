@@ -83,6 +83,7 @@ async function startOxbow(env: Record<string, string>) {
     PORT: String(port),
     OXBOW_HOME: home,
     OXBOW_BOOTSTRAP_KEY: KEY,
+    OXBOW_LOG_LEVEL: "fatal",
     ...env,
   });
   process.on("exit", () => process_.kill());

@@ -1,15 +1,16 @@
 // Processes of a benchmark, and what the kernel says they cost. Linux only: it reads /proc.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 
-/** Processor time that a process has used so far, in milliseconds, with its threads. */
+/** Processor time that a process has used so far, in milliseconds, with all threads that still run. */
 export function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  // The scheduler's own count, in nanoseconds; /proc/PID/stat counts in ticks of 10 ms.
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const ns = threads.map((thread) =>
+    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]),
+  );
+  return ns.reduce((sum, each) => sum + each, 0) / 1e6;
 }
-
-/** The kernel counts processor time in ticks of this length (USER_HZ is 100 on every Linux). */
-const TICK_MS = 10;
 
 /** Memory that a process holds, in bytes. */
 export function residentBytes(pid: number): number {

@@ -31,7 +31,7 @@ const CHUNKS = 200;
 
 export function scenarios(model: string): Scenario[] {
   return [
-    { name: "whole answer, per request", body: callBody(model), calls: 3_000, parallel: 16, units: 1 },
+    { name: "whole answer, per request", body: callBody(model), calls: 8_000, parallel: 16, units: 1 },
     {
       name: "streamed, per chunk",
       body: callBody(model, { chunks: CHUNKS, gapMs: 4 }),

@@ -37,7 +37,7 @@ export async function createAccounts(store: Store, options: AccountsOptions) {
   await checkPepper(db, pepper);
 
   // A revoked key must be refused within a second, also when another process revoked it.
-  const lastUsed = createLastUsed(db, options.lastUsedMs ?? 10_000);
+  const lastUsed = createLastUsed(db, options.lastUsedMs ?? 60_000);
   const identify = createIdentify({ store, db, pepper, now, pollMs: options.pollMs ?? 250, onUse: lastUsed.note });
   const keys = createKeys({ db, pepper, now, onChange: identify.forget });
   const bootstrap = createBootstrap({ db, pepper, now, onChange: identify.forget });

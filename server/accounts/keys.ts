@@ -41,7 +41,7 @@ export function createKeys({ db, pepper, now, onChange }: KeysOptions) {
      * @returns the id, and the whole key: it cannot be had again
      * @throws AccountsError for a name, an account or an expiry that cannot be
      */
-    async create(options: NewKeyOptions): Promise<{ id: string; key: string; accountName: string }> {
+    async create(options: NewKeyOptions): Promise<{ id: string; key: string; name: string; accountName: string }> {
       const name = checkName(options.name);
       const createdAt = now();
       const expiresAt = options.expiresAt ?? null;
@@ -54,7 +54,7 @@ export function createKeys({ db, pepper, now, onChange }: KeysOptions) {
         .values({ id, account_id: account.id, name, digest, created_at: createdAt, expires_at: expiresAt })
         .execute();
       onChange();
-      return { id, key, accountName: account.name };
+      return { id, key, name, accountName: account.name };
     },
 
     /** All keys there ever were, oldest first. */

@@ -69,11 +69,11 @@ export async function openStore(home: string): Promise<Store> {
   };
 }
 
-/** What facts/platform.md §3.3 measured: a commit here is rare, and losing the last one to a power cut is bearable. */
+/** Synchronous in full: writes are rare here, and a revoked key must not come back to life with a power cut. */
 async function setUp(database: Database): Promise<void> {
   database.run("PRAGMA busy_timeout = 5000");
   await setWal(database);
-  database.run("PRAGMA synchronous = NORMAL");
+  database.run("PRAGMA synchronous = FULL");
   database.run("PRAGMA foreign_keys = ON");
 }
 

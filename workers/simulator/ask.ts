@@ -38,6 +38,15 @@ export function featuresOf(model: WorkerModel): Set<string> {
   );
 }
 
+/** @throws ApiError for a model that does not write text */
+export function refuseOtherCategory(model: WorkerModel): void {
+  if (TEXT_CATEGORIES.has(model.category)) return;
+  const text = `Unsupported value: 'model'. \`${model.id}\` is a model for ${model.category} and does not write text.`;
+  throw new ApiError("unsupported_value", text, { param: "model" });
+}
+
+const TEXT_CATEGORIES: ReadonlySet<string> = new Set(["chat", "code", "vision"]);
+
 /** @param topLogprobs null when no log-probabilities are wanted */
 export function samplingOf(call: ChatRequest | CompletionRequest, topLogprobs: number | null): Sampling {
   const bias = new Map<number, number>();

@@ -15,7 +15,7 @@ import {
   unixSeconds,
   usageOf,
 } from "@oxbow/contract";
-import { type Ask, choicesInStep, FINGERPRINT, featuresOf, samplingOf, stopsOf } from "./ask.ts";
+import { type Ask, choicesInStep, FINGERPRINT, featuresOf, refuseOtherCategory, samplingOf, stopsOf } from "./ask.ts";
 import { promptTokens, readConversation } from "./conversation.ts";
 import { type Generation, generate } from "./generation.ts";
 import { planAnswer } from "./plan.ts";
@@ -25,6 +25,7 @@ import { respond } from "./respond.ts";
 /** @throws ApiError for every refusal; the signal's reason when the caller hangs up */
 export async function chat({ body, model, engine, simulation, signal }: Ask): Promise<Response> {
   const call = parseChatRequest(body);
+  refuseOtherCategory(model);
   refuseUnsupported(call, featuresOf(model), model.id);
   const conversation = readConversation(call.messages);
   const prompt = promptTokens(call);

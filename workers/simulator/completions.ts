@@ -14,7 +14,7 @@ import {
   unixSeconds,
   usageOf,
 } from "@oxbow/contract";
-import { type Ask, choicesInStep, FINGERPRINT, featuresOf, samplingOf, stopsOf } from "./ask.ts";
+import { type Ask, choicesInStep, FINGERPRINT, featuresOf, refuseOtherCategory, samplingOf, stopsOf } from "./ask.ts";
 import { type Generation, generate, type Limits, type Plan } from "./generation.ts";
 import { type Sampling, sampleTokens, type Token } from "./logprobs.ts";
 import { createRandom, hashNumbers } from "./random.ts";
@@ -25,6 +25,7 @@ import { decode, encode, isToken } from "./tokenizer.ts";
 /** @throws ApiError for every refusal; the signal's reason when the caller hangs up */
 export async function completions({ body, model, engine, simulation, signal }: Ask): Promise<Response> {
   const call = parseCompletionRequest(body);
+  refuseOtherCategory(model);
   refuseUnsupported(call, featuresOf(model), model.id);
   const prompts = promptsOf(call).map(tokensOf);
   // What follows the answer is read like what comes before it.

@@ -3,8 +3,8 @@
 
 import { ApiError, parseJsonObject, type WorkerModel } from "@oxbow/contract";
 import type { Engine } from "./engine.ts";
+import { json, type Route } from "./http.ts";
 import type { SimulatorOptions } from "./options.ts";
-import { json, type Route } from "./server.ts";
 import { decode, encode } from "./tokenizer.ts";
 
 export function engineRoutes(

@@ -41,12 +41,13 @@ const SimulationShape = Type.Object({
   ttftMs: Type.Optional(Milliseconds),
   itlMs: Type.Optional(Milliseconds),
   /** Exact length of a free answer, in tokens. */
-  tokens: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000_000 })),
+  tokens: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000 })),
   fault: Type.Optional(nullable(FaultShape)),
 });
 export type Simulation = Static<typeof SimulationShape>;
 
-const parseSimulation = createParser(SimulationShape);
+/** Under the name of the field, so that an error names it. */
+const parseAsked = createParser(Type.Object({ x_simulate: Type.Optional(SimulationShape) }));
 
 /**
  * What a call asks of the simulator itself: header `x-simulate` (JSON), or body field `x_simulate` (an object) where a
@@ -57,10 +58,9 @@ const parseSimulation = createParser(SimulationShape);
 export function simulationOf(body: Record<string, unknown>, headers: Headers): Simulation {
   const header = headers.get("x-simulate");
   const asked = header === null ? body.x_simulate : parseJsonObject(new TextEncoder().encode(header));
-  if (asked !== undefined && (typeof asked !== "object" || asked === null)) {
-    throw new ApiError("invalid_type", "Invalid type for 'x_simulate': expected an object.", { param: "x_simulate" });
-  }
-  const simulation = { ...faultOfModel(body.model), ...parseSimulation((asked ?? {}) as Record<string, unknown>) };
+  const ofModel = faultOfModel(body.model);
+  if (asked === undefined && !ofModel.fault) return ofModel;
+  const simulation = { ...ofModel, ...parseAsked({ x_simulate: asked }).x_simulate };
   const isRetry = Number(headers.get("x-stainless-retry-count") ?? 0) >= 1;
   return simulation.fault?.once && isRetry ? { ...simulation, fault: null } : simulation;
 }

@@ -4,7 +4,9 @@ import { ApiError, type ResponseFormat } from "@oxbow/contract";
 import type { Conversation } from "./conversation.ts";
 import type { Hints } from "./hints.ts";
 import type { Random } from "./random.ts";
-import { type JsonSchema, sampleFilled } from "./schema-fill.ts";
+import type { JsonSchema } from "./schema.ts";
+import { sampleFilled } from "./schema-fill.ts";
+import { isSchema } from "./schema-form.ts";
 import { writeReply, writeWords } from "./text.ts";
 
 /**
@@ -23,17 +25,12 @@ export function writeJson(
     if (keys.length > 0) return JSON.stringify(Object.fromEntries(keys.map((key) => [key, writeWords(2, random)])));
     return JSON.stringify({ simulated: true, message: writeReply({ ...conversation, tokens: 0, index: 0 }, random) });
   }
-  const schema = (format.json_schema.schema ?? {}) as JsonSchema;
-  const value = sampleFilled(schema, hints, random, "all");
+  const { name, schema = {} } = format.json_schema;
+  const value = isSchema(schema) ? sampleFilled(schema as JsonSchema, hints, random, "all") : undefined;
   if (value !== undefined) return JSON.stringify(value);
-  const { name } = format.json_schema;
-  throw new ApiError(
-    "invalid_schema",
-    `Invalid schema for response_format '${name}': the simulator finds no value for it.`,
-    {
-      param: "response_format",
-    },
-  );
+  const why = isSchema(schema) ? "the simulator finds no value for it" : "it is not a JSON schema";
+  const text = `Invalid schema for response_format '${name}': ${why}.`;
+  throw new ApiError("invalid_schema", text, { param: "response_format" });
 }
 
 /** Keys that the conversation asks for: "with keys name, age and city". */

@@ -2,9 +2,8 @@
 
 import type { Hints } from "./hints.ts";
 import type { Random } from "./random.ts";
-import { type JsonSchema, sampleSchema } from "./schema-sample.ts";
-
-export type { JsonSchema };
+import type { JsonSchema } from "./schema.ts";
+import { sampleSchema } from "./schema-sample.ts";
 
 /**
  * A value that the schema accepts; undefined when none was found.
@@ -41,6 +40,7 @@ function createSuggestions(hints: Hints) {
     }
     if (!types.includes("string")) return undefined;
     if (schema.format) return hints.literals.find((literal) => looksLike(schema.format!, literal));
+    if (/date|day|when|month/i.test(key) && hints.dates.length > 0) return hints.dates[0];
     if (isTextLike(key)) return subjectInQuotes(hints) ?? (hints.text === "" ? undefined : hints.text.slice(0, 200));
     return nextSubject();
   };

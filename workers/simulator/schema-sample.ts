@@ -5,45 +5,8 @@ import { Check } from "typebox/schema";
 import { sampleFormat } from "./format-sample.ts";
 import { samplePattern } from "./pattern-sample.ts";
 import type { Random } from "./random.ts";
+import { asObject, guessType, type JsonSchema, lookUp, mergeSchemas, type Schema, weightOf } from "./schema.ts";
 import { writeWords } from "./text.ts";
-
-export type Schema = boolean | JsonSchema;
-export interface JsonSchema {
-  $ref?: string;
-  type?: string | string[];
-  const?: unknown;
-  enum?: unknown[];
-  default?: unknown;
-  anyOf?: Schema[];
-  oneOf?: Schema[];
-  allOf?: Schema[];
-  if?: Schema;
-  then?: Schema;
-  else?: Schema;
-  properties?: Record<string, Schema>;
-  patternProperties?: Record<string, Schema>;
-  additionalProperties?: Schema;
-  required?: string[];
-  dependentRequired?: Record<string, string[]>;
-  minProperties?: number;
-  maxProperties?: number;
-  propertyNames?: Schema;
-  items?: Schema | Schema[];
-  prefixItems?: Schema[];
-  contains?: Schema;
-  minItems?: number;
-  maxItems?: number;
-  uniqueItems?: boolean;
-  minLength?: number;
-  maxLength?: number;
-  pattern?: string;
-  format?: string;
-  minimum?: number;
-  maximum?: number;
-  exclusiveMinimum?: number;
-  exclusiveMaximum?: number;
-  multipleOf?: number;
-}
 
 export interface SampleOptions {
   random: Random;
@@ -60,8 +23,9 @@ export function sampleSchema(schema: Schema, options: SampleOptions): unknown {
       const value = createSampler(schema, options, attempt)(schema, "", 0);
       if (accepts(schema, value)) return value;
     } catch (error) {
-      // A pattern or a reference that means nothing shows as an error of the validator: no value then, as for any other.
-      if (!(error instanceof NoValue || error instanceof SyntaxError)) throw error;
+      // The validator throws for a pattern that is none, and runs out of stack on a schema that is only itself again.
+      const isKnown = error instanceof NoValue || error instanceof SyntaxError || error instanceof RangeError;
+      if (!isKnown) throw error;
     }
   }
   return undefined;
@@ -124,9 +88,9 @@ function createSampler(root: Schema, { random, extent, suggest }: SampleOptions,
     let merged: JsonSchema = rest;
     const add = (part: Schema) => {
       if (part === false) throw new NoValue();
-      if (part !== true) merged = merge(merged, resolve(part, depth, hops + 1));
+      if (part !== true) merged = mergeSchemas(merged, resolve(part, depth, hops + 1));
     };
-    if ($ref !== undefined) add(lookUp(root, $ref));
+    if ($ref !== undefined) add(lookUp(root, $ref) ?? false);
     for (const part of allOf ?? []) add(part);
     for (const branches of [anyOf, oneOf]) if (branches) add(pickBranch(branches, depth));
     if (condition !== undefined) {
@@ -139,7 +103,7 @@ function createSampler(root: Schema, { random, extent, suggest }: SampleOptions,
 
   /** The first branches are what authors mean first; deep down, the one that ends soonest. */
   function pickBranch(branches: Schema[], depth: number): Schema {
-    if (depth > DEPTH_FULL) return branches.toSorted((a, b) => weight(a) - weight(b))[attempt % branches.length]!;
+    if (depth > DEPTH_FULL) return branches.toSorted((a, b) => weightOf(a) - weightOf(b))[attempt % branches.length]!;
     const values = branches.filter((branch) => typeof branch !== "object" || branch.type !== "null");
     return attempt === 0 && values[0] !== undefined ? values[0] : random.pick(branches);
   }
@@ -196,7 +160,7 @@ function createSampler(root: Schema, { random, extent, suggest }: SampleOptions,
   function spareKey(schema: JsonSchema, depth: number): string {
     const patterns = Object.keys(schema.patternProperties ?? {});
     if (schema.propertyNames)
-      return String(sample(merge({ type: "string" }, asObject(schema.propertyNames)), "", depth + 1));
+      return String(sample(mergeSchemas({ type: "string" }, asObject(schema.propertyNames)), "", depth + 1));
     if (patterns.length > 0) return samplePattern(random.pick(patterns), random) ?? writeWords(1, random);
     if (++values > VALUES_MAX) throw new NoValue();
     return `${writeWords(1, random)}${random.below(1000)}`;
@@ -244,117 +208,33 @@ function createSampler(root: Schema, { random, extent, suggest }: SampleOptions,
   }
 
   function sampleNumber(schema: JsonSchema, integer: boolean): number {
-    const step = schema.multipleOf ?? (integer ? 1 : 0);
-    const gap = integer ? 1 : Number.MIN_VALUE;
-    let low = Math.max(
-      schema.minimum ?? Number.NEGATIVE_INFINITY,
-      (schema.exclusiveMinimum ?? Number.NEGATIVE_INFINITY) + 0,
-    );
+    let low = Math.max(schema.minimum ?? Number.NEGATIVE_INFINITY, schema.exclusiveMinimum ?? Number.NEGATIVE_INFINITY);
     let high = Math.min(
       schema.maximum ?? Number.POSITIVE_INFINITY,
-      (schema.exclusiveMaximum ?? Number.POSITIVE_INFINITY) + 0,
+      schema.exclusiveMaximum ?? Number.POSITIVE_INFINITY,
     );
-    if (low === Number.NEGATIVE_INFINITY)
-      low = high === Number.POSITIVE_INFINITY || high > 0 ? Math.min(0, high) : high - 100;
-    if (high === Number.POSITIVE_INFINITY) high = low + 100;
-    if (step > 0) {
-      let least = Math.ceil(low / step);
-      let most = Math.floor(high / step);
-      if (integer && !Number.isInteger(step)) return wholeMultiple(step, low, high);
-      if (least * step === schema.exclusiveMinimum) least += gap;
-      if (most * step === schema.exclusiveMaximum) most -= gap;
-      if (least > most) throw new NoValue();
-      return (least + random.below(Math.min(most - least, 1000) + 1)) * step;
-    }
+    if (low === Number.NEGATIVE_INFINITY) low = high > 0 ? 0 : high - 100;
+    if (high === Number.POSITIVE_INFINITY) high = low + 100 * Math.max(1, schema.multipleOf ?? 1);
+    if (integer || schema.multipleOf !== undefined) return sampleMultiple(schema, integer, low, high);
     const value = low + random.next() * (high - low);
     const short = Number(value.toFixed(2));
     return acceptsHere(schema, short) ? short : value;
   }
 
-  function wholeMultiple(step: number, low: number, high: number): number {
-    for (let value = Math.ceil(low); value <= high && value < low + 1000; value++) {
-      if (Number.isInteger(value / step)) return value;
+  /** A multiple of the step; not every product of fractions is one to a validator that divides, so several are tried. */
+  function sampleMultiple(schema: JsonSchema, integer: boolean, low: number, high: number): number {
+    const step = schema.multipleOf ?? 1;
+    const least = Math.ceil(low / step);
+    const most = Math.min(Math.floor(high / step), least + 1000);
+    const start = random.below(most - least + 1);
+    for (let tries = 0; tries <= most - least; tries++) {
+      const times = least + ((start + tries) % (most - least + 1));
+      const value = Number((times * step).toPrecision(15));
+      const isWhole = Number.isInteger(value / step) && (!integer || Number.isInteger(value));
+      if (isWhole && value !== schema.exclusiveMinimum && value !== schema.exclusiveMaximum) return value;
     }
     throw new NoValue();
   }
 
   return sample;
-}
-
-function asObject(schema: Schema): JsonSchema {
-  return typeof schema === "object" ? schema : {};
-}
-
-/** How far a branch is from ending: nothing, a scalar, an array, an object, a reference. */
-function weight(schema: Schema): number {
-  if (typeof schema !== "object") return 5;
-  if (schema.$ref !== undefined) return 4;
-  const type = typeof schema.type === "string" ? schema.type : (schema.type?.[0] ?? guessType(schema));
-  return { null: 0, array: 2, object: 3 }[type] ?? 1;
-}
-
-function guessType(schema: JsonSchema): string {
-  if (schema.properties || schema.required || schema.minProperties !== undefined || schema.patternProperties)
-    return "object";
-  if (schema.items !== undefined || schema.prefixItems || schema.minItems !== undefined || schema.contains)
-    return "array";
-  if (schema.minimum !== undefined || schema.maximum !== undefined || schema.multipleOf !== undefined) return "number";
-  if (schema.exclusiveMinimum !== undefined || schema.exclusiveMaximum !== undefined) return "number";
-  return "string";
-}
-
-/** @throws NoValue for a reference to another document or to nothing */
-function lookUp(root: Schema, ref: string): Schema {
-  if (!ref.startsWith("#")) throw new NoValue();
-  let found: unknown = root;
-  for (const part of decodeURIComponent(ref.slice(1)).split("/").slice(1)) {
-    const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
-    if (typeof found !== "object" || found === null || !Object.hasOwn(found, key)) throw new NoValue();
-    found = (found as Record<string, unknown>)[key];
-  }
-  if (typeof found !== "object" && typeof found !== "boolean") throw new NoValue();
-  return found as Schema;
-}
-
-/** What satisfies both, as far as keywords can say it together; the validator checks the rest. */
-function merge(a: JsonSchema, b: JsonSchema): JsonSchema {
-  const merged: JsonSchema = { ...a, ...b };
-  const both = <K extends keyof JsonSchema>(
-    key: K,
-    join: (x: NonNullable<JsonSchema[K]>, y: NonNullable<JsonSchema[K]>) => JsonSchema[K],
-  ) => {
-    const [x, y] = [a[key], b[key]];
-    if (x !== undefined && y !== undefined)
-      merged[key] = join(x as NonNullable<JsonSchema[K]>, y as NonNullable<JsonSchema[K]>);
-  };
-  const larger = (x: number, y: number) => Math.max(x, y);
-  const smaller = (x: number, y: number) => Math.min(x, y);
-  for (const key of ["minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"] as const)
-    both(key, larger);
-  for (const key of ["maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"] as const)
-    both(key, smaller);
-  both("required", (x, y) => [...new Set([...x, ...y])]);
-  both("enum", (x, y) => x.filter((value) => y.some((other) => JSON.stringify(other) === JSON.stringify(value))));
-  both("type", (x, y) => commonTypes([x].flat(), [y].flat()));
-  both("properties", mergeProperties);
-  both("items", (x, y) => (Array.isArray(x) || Array.isArray(y) ? x : { allOf: [x, y] }));
-  both("additionalProperties", (x, y) =>
-    x === true ? y : y === true ? x : x === false || y === false ? false : { allOf: [x, y] },
-  );
-  both("patternProperties", mergeProperties);
-  return merged;
-}
-
-function mergeProperties(x: Record<string, Schema>, y: Record<string, Schema>): Record<string, Schema> {
-  const merged = { ...x, ...y };
-  for (const key of Object.keys(x)) if (Object.hasOwn(y, key)) merged[key] = { allOf: [x[key]!, y[key]!] };
-  return merged;
-}
-
-function commonTypes(a: string[], b: string[]): string[] {
-  return a.flatMap((type) => {
-    if (b.includes(type)) return [type];
-    const isWhole = (type === "number" && b.includes("integer")) || (type === "integer" && b.includes("number"));
-    return isWhole ? ["integer"] : [];
-  });
 }

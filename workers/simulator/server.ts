@@ -16,6 +16,7 @@ import { completions } from "./completions.ts";
 import { engineRoutes } from "./dress.ts";
 import { createEngine } from "./engine.ts";
 import { errorOfFault, FAULT_MODELS, simulationOf } from "./faults.ts";
+import { json, type Route } from "./http.ts";
 import { readOptions } from "./options.ts";
 
 export type Handler = (request: Request) => Promise<Response>;
@@ -60,13 +61,7 @@ export function createSimulator(config: WorkerConfig): Handler {
   };
 }
 
-export type Route = (request: Request) => Response | Promise<Response>;
-
 const PAGE = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n";
-
-export function json(value: unknown): Response {
-  return new Response(JSON.stringify(value), { headers: { "content-type": "application/json" } });
-}
 
 function faultModel(id: string): WorkerModel {
   const capabilities = ["tools", "vision", "structured_outputs"];

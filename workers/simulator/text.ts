@@ -60,7 +60,10 @@ const RESULT_CHARACTERS_MAX = 4000;
 const QUOTE_CHARACTERS_MAX = 80;
 
 function quoteOf(text: string): string {
-  const line = text.trim().replace(/\s+/g, " ");
+  const line = text
+    .slice(0, 10 * QUOTE_CHARACTERS_MAX)
+    .trim()
+    .replace(/\s+/g, " ");
   if (line.length <= QUOTE_CHARACTERS_MAX) return line;
   const cut = line.slice(0, QUOTE_CHARACTERS_MAX);
   return `${cut.slice(0, Math.max(cut.lastIndexOf(" "), QUOTE_CHARACTERS_MAX / 2)).toWellFormed()}…`;

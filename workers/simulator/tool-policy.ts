@@ -5,7 +5,9 @@ import type { Conversation } from "./conversation.ts";
 import type { PlannedCall } from "./generation.ts";
 import { type Hints, wordsOf } from "./hints.ts";
 import type { Random } from "./random.ts";
-import { isTextLike, type JsonSchema, sampleFilled } from "./schema-fill.ts";
+import type { JsonSchema, Schema } from "./schema.ts";
+import { isTextLike, sampleFilled } from "./schema-fill.ts";
+import { isSchema } from "./schema-form.ts";
 
 /**
  * Decides in this order:
@@ -21,6 +23,7 @@ import { isTextLike, type JsonSchema, sampleFilled } from "./schema-fill.ts";
 export function planCalls(policy: ToolPolicy, conversation: Conversation, hints: Hints, random: Random): PlannedCall[] {
   const { tools, mode, named } = policy;
   if (mode === "none" || tools.length === 0) return []; // 1
+  refuseBadSchemas(tools);
   let chosen: FunctionDefinition[];
   if (named !== null)
     chosen = tools.filter((tool) => tool.name === named); // 2
@@ -46,6 +49,15 @@ export function planCalls(policy: ToolPolicy, conversation: Conversation, hints:
 }
 
 const CALLS_MAX = 8;
+
+function refuseBadSchemas(tools: FunctionDefinition[]): void {
+  const bad = tools.find((tool) => tool.parameters && !isSchema(tool.parameters));
+  if (bad) throw unmet(bad, "it is not a JSON schema");
+}
+
+function unmet(tool: FunctionDefinition, why: string): ApiError {
+  return new ApiError("invalid_schema", `Invalid schema for function '${tool.name}': ${why}.`, { param: "tools" });
+}
 
 /** The tools that the text speaks of, in the order in which it does. */
 function toolsSpokenOf(tools: FunctionDefinition[], hints: Hints): FunctionDefinition[] {
@@ -98,14 +110,24 @@ function callEach(tools: FunctionDefinition[], hints: Hints, random: Random): Pl
 }
 
 /** One tool: a call for each subject, or for each group of subjects when it takes several at a time. */
-function callForSubjects(tool: FunctionDefinition, hints: Hints, random: Random): PlannedCall[] {
+function callForSubjects(tool: FunctionDefinition, all: Hints, random: Random): PlannedCall[] {
   const takes = subjectsTaken(tool.parameters ?? {});
+  // "in fahrenheit" chooses a unit and names no place.
+  const choices = new Set(
+    Object.values((tool.parameters?.properties ?? {}) as Record<string, Schema>).flatMap(choicesOf),
+  );
+  const hints = { ...all, subjects: all.subjects.filter((subject) => !choices.has(subject.toLowerCase())) };
   if (takes === 0 || hints.subjects.length <= takes) return [callOf(tool, hints, random)];
   const calls: PlannedCall[] = [];
   for (let at = 0; at + takes <= hints.subjects.length && calls.length < CALLS_MAX; at += takes) {
     calls.push(callOf(tool, { ...hints, subjects: hints.subjects.slice(at, at + takes) }, random));
   }
   return calls;
+}
+
+function choicesOf(schema: Schema): string[] {
+  if (typeof schema !== "object" || !schema.enum) return [];
+  return schema.enum.map((value) => String(value).toLowerCase());
 }
 
 /** How many subjects one call takes: its required strings that are neither a choice nor a whole text; 0 for no bound. */
@@ -125,14 +147,6 @@ function callOf(tool: FunctionDefinition, hints: Hints, random: Random): Planned
   // Parameters are an object, whether or not the schema says so.
   const schema = { type: "object", ...tool.parameters } as JsonSchema;
   const value = sampleFilled(schema, hints, random, "needed");
-  if (value === undefined) {
-    throw new ApiError(
-      "invalid_schema",
-      `Invalid schema for function '${tool.name}': the simulator finds no value for it.`,
-      {
-        param: "tools",
-      },
-    );
-  }
+  if (value === undefined) throw unmet(tool, "the simulator finds no value for it");
   return { name: tool.name, arguments: JSON.stringify(value) };
 }

@@ -1,4 +1,4 @@
-// Stop strings: cuts an answer where the first of them begins, however the text is chunked, and never lets out the
+// Stop strings: ends an answer when the first of them is complete, without it, however the text is chunked, and never lets out the
 // beginning of one that may still be completed.
 
 export interface StopFilter {
@@ -18,7 +18,7 @@ export function createStopFilter(stops: string[]): StopFilter {
     push(text) {
       if (stopped) return { text: "", stopped };
       held += text;
-      const cut = firstIndex(held, wanted);
+      const cut = startOfFirstComplete(held, wanted);
       stopped = cut >= 0;
       const end = stopped ? cut : held.length - heldBack(held, wanted);
       const out = held.slice(0, end);
@@ -31,6 +31,19 @@ export function createStopFilter(stops: string[]): StopFilter {
       return out;
     },
   };
+}
+
+/** Where the string begins that is complete first, or -1. The earlier one to begin may not be: "abc" and "b" in "abc". */
+function startOfFirstComplete(text: string, stops: readonly string[]): number {
+  let start = -1;
+  let end = Number.POSITIVE_INFINITY;
+  for (const stop of stops) {
+    const at = text.indexOf(stop);
+    if (at < 0 || at + stop.length > end) continue;
+    start = at + stop.length === end ? Math.min(start, at) : at;
+    end = at + stop.length;
+  }
+  return start;
 }
 
 /** Where the earliest of `needles` begins in `text`, or -1. */
