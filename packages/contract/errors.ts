@@ -1,6 +1,6 @@
 // Every error a client can see, one row each, and the one shape they all have on the wire.
-// Statuses, types and codes follow recorded OpenAI answers where there are any (docs/contract.md names the source of
-// each row); rows marked "ours" have no recording. Rendering to HTTP is the gateway's and the workers' own affair.
+// Statuses, types and codes follow recorded OpenAI answers where there are any (and the published error list otherwise);
+// statuses from 500 on and their codes are mostly ours. Rendering to HTTP is the gateway's and the workers' own affair.
 
 export interface ErrorKind {
   status: number;
@@ -9,69 +9,87 @@ export interface ErrorKind {
   code: string | null;
   /** Whether the same call can succeed later, unchanged. Decides `x-should-retry` where SDKs would guess wrong. */
   retry: boolean;
+  /** When it happens, for docs/errors.md. */
+  about: string;
 }
 
-const invalid = (code: string | null, status = 400): ErrorKind => ({
+const invalid = (about: string, code: string | null, status = 400): ErrorKind => ({
   status,
   type: "invalid_request_error",
   code,
   retry: false,
+  about,
+});
+
+const OVERLOADED = "service_unavailable_error";
+
+const ours = (about: string, status: number, code: string, type = "server_error", retry = true): ErrorKind => ({
+  status,
+  type,
+  code,
+  retry,
+  about,
 });
 
 export const ERRORS = {
   // The body
-  invalid_json: invalid(null),
-  missing_required_parameter: invalid("missing_required_parameter"),
-  empty_array: invalid("empty_array"),
-  invalid_type: invalid("invalid_type"),
-  invalid_value: invalid("invalid_value"),
-  integer_below_min_value: invalid("integer_below_min_value"),
-  integer_above_max_value: invalid("integer_above_max_value"),
-  decimal_below_min_value: invalid("decimal_below_min_value"),
-  decimal_above_max_value: invalid("decimal_above_max_value"),
-  string_below_min_length: invalid("string_below_min_length"),
-  string_above_max_length: invalid("string_above_max_length"),
-  array_above_max_length: invalid("array_above_max_length"),
-  object_above_max_properties: invalid("object_above_max_properties"),
-  unsupported_parameter: invalid("unsupported_parameter"),
-  unsupported_value: invalid("unsupported_value"),
-  unknown_parameter: invalid("unknown_parameter"),
-  /** Fields that contradict each other, or messages in an order that means nothing: OpenAI sends no code. */
-  invalid_combination: invalid(null),
-  /** A JSON schema that cannot be enforced. */
-  invalid_schema: invalid("invalid_schema"),
-  context_length_exceeded: invalid("context_length_exceeded"),
+  invalid_json: invalid("The body is empty, not UTF-8, not JSON, not an object, or nested too deep.", null),
+  missing_required_parameter: invalid("A required field is absent.", "missing_required_parameter"),
+  empty_array: invalid("An array that needs an item has none.", "empty_array"),
+  invalid_type: invalid("A field is of another JSON type.", "invalid_type"),
+  invalid_value: invalid("A field is not one of its values, or does not match its pattern.", "invalid_value"),
+  integer_below_min_value: invalid("A whole number is too small.", "integer_below_min_value"),
+  integer_above_max_value: invalid("A whole number is too large.", "integer_above_max_value"),
+  decimal_below_min_value: invalid("A number is too small.", "decimal_below_min_value"),
+  decimal_above_max_value: invalid("A number is too large.", "decimal_above_max_value"),
+  string_below_min_length: invalid("A text is too short.", "string_below_min_length"),
+  string_above_max_length: invalid("A text is too long.", "string_above_max_length"),
+  array_above_max_length: invalid("An array has too many items.", "array_above_max_length"),
+  object_above_max_properties: invalid("An object has too many members.", "object_above_max_properties"),
+  unsupported_parameter: invalid("The model or its engine cannot obey this field.", "unsupported_parameter"),
+  unsupported_value: invalid("The model or its engine cannot obey this value of the field.", "unsupported_value"),
+  invalid_combination: invalid("Fields contradict each other, or messages stand in an order that means nothing.", null),
+  invalid_schema: invalid("A JSON schema cannot be enforced.", "invalid_schema"),
+  context_length_exceeded: invalid("The prompt is longer than the model's context.", "context_length_exceeded"),
 
   // Who, and what may be asked for
-  missing_api_key: invalid(null, 401),
-  invalid_api_key: invalid("invalid_api_key", 401),
-  model_not_found: invalid("model_not_found", 404),
-  unknown_url: invalid("unknown_url", 404),
-  method_not_supported: invalid("method_not_supported", 405),
-  request_timeout: { status: 408, type: "invalid_request_error", code: "request_timeout", retry: true },
-  body_too_large: { status: 413, type: "server_error", code: null, retry: false },
-  unsupported_media_type: invalid("unsupported_media_type", 415),
+  missing_api_key: invalid("No API key was sent.", null, 401),
+  invalid_api_key: invalid("The API key is unknown, revoked or expired.", "invalid_api_key", 401),
+  model_not_found: invalid("No such model is served here.", "model_not_found", 404),
+  unknown_url: invalid("No such path.", "unknown_url", 404),
+  method_not_supported: invalid("The path exists, for other methods.", "method_not_supported", 405),
+  request_timeout: ours("The body did not arrive in time.", 408, "request_timeout", "invalid_request_error"),
+  body_too_large: {
+    status: 413,
+    type: "server_error",
+    code: null,
+    retry: false,
+    about: "The body is larger than the server takes.",
+  },
+  unsupported_media_type: invalid(
+    "The body is declared to be something else than JSON.",
+    "unsupported_media_type",
+    415,
+  ),
 
   // When
-  rate_limit_exceeded: { status: 429, type: "requests", code: "rate_limit_exceeded", retry: true },
-  insufficient_quota: { status: 429, type: "insufficient_quota", code: "insufficient_quota", retry: false },
+  rate_limit_exceeded: ours("Too many requests for the moment.", 429, "rate_limit_exceeded", "requests"),
+  insufficient_quota: ours("The quota is used up.", 429, "insufficient_quota", "insufficient_quota", false),
 
   // Us and the engines
-  internal_error: { status: 500, type: "server_error", code: "internal_error", retry: true },
-  /** The engine answered with something that is not an answer, or not at all. */
-  engine_failed: { status: 502, type: "server_error", code: "engine_failed", retry: true },
-  /** The engine died or fell silent after the first byte: only ever seen inside a stream. */
-  engine_interrupted: { status: 502, type: "server_error", code: "engine_interrupted", retry: true },
-  /** The model is being loaded, or its worker is being restarted. */
-  model_not_ready: { status: 503, type: "server_error", code: "model_not_ready", retry: true },
-  /** The model's file cannot be loaded, however often one asks. */
-  model_failed: { status: 503, type: "server_error", code: "model_failed", retry: false },
-  /** Refused before the line. */
-  queue_full: { status: 503, type: "service_unavailable_error", code: "server_is_overloaded", retry: true },
-  /** Dropped from the line. */
-  queue_timeout: { status: 503, type: "service_unavailable_error", code: "queue_timeout", retry: true },
-  shutting_down: { status: 503, type: "service_unavailable_error", code: "shutting_down", retry: true },
-  engine_timeout: { status: 504, type: "server_error", code: "engine_timeout", retry: true },
+  internal_error: ours("A fault of ours.", 500, "internal_error"),
+  engine_failed: ours("The engine answered with something that is no answer, or not at all.", 502, "engine_failed"),
+  engine_interrupted: ours(
+    "The engine broke off after the first byte: only ever inside a stream.",
+    502,
+    "engine_interrupted",
+  ),
+  model_not_ready: ours("The model is being loaded, or its worker is being started again.", 503, "model_not_ready"),
+  model_failed: ours("The model's file cannot be loaded.", 503, "model_failed", "server_error", false),
+  queue_full: ours("Too many calls wait already.", 503, "server_is_overloaded", OVERLOADED),
+  queue_timeout: ours("No engine was free in time.", 503, "queue_timeout", OVERLOADED),
+  shutting_down: ours("The server has been told to stop.", 503, "shutting_down", OVERLOADED),
+  engine_timeout: ours("The engine fell silent.", 504, "engine_timeout"),
 } as const satisfies Record<string, ErrorKind>;
 
 export type ErrorName = keyof typeof ERRORS;
@@ -103,6 +121,24 @@ export class ApiError extends Error {
     this.param = options.param ?? null;
     this.retryAfterMs = options.retryAfterMs;
     this.headers = options.headers ?? {};
+  }
+}
+
+/**
+ * An engine's own refusal, passed on: its status, its words in our envelope, its retry fields. Engines know codes that
+ * no row of ours names.
+ */
+export class RelayedError extends Error {
+  override readonly name = "RelayedError";
+  readonly status: number;
+  readonly body: ErrorBody;
+  readonly headers: Record<string, string>;
+
+  constructor(status: number, body: ErrorBody, headers: Record<string, string> = {}) {
+    super(`the engine answered with status ${status}`);
+    this.status = status;
+    this.body = body;
+    this.headers = headers;
   }
 }
 

@@ -1,4 +1,6 @@
 import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { Compile } from "typebox/compile";
 import { ApiError, ChatRequest, parseChatRequest, toolPolicyOf, violation } from "./contract.ts";
 
 const user = [{ role: "user", content: "hi" }];
@@ -62,6 +64,49 @@ test("the explaining walk finds nothing in a good request", () => {
   };
   expect(violation(ChatRequest as never, good, "")).toBeNull();
 });
+
+test("a body is refused exactly when the walk that explains has something to explain", () => {
+  // Bodies near the good one: one field, anywhere, replaced by something else.
+  const good = {
+    model: "m",
+    messages: [
+      { role: "system", content: "be good" },
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "hi" },
+          { type: "image_url", image_url: { url: "data:" } },
+        ],
+      },
+    ],
+    stop: ["a"],
+    temperature: 1,
+    max_tokens: 3,
+    tools: [{ type: "function", function: { name: "f", parameters: { type: "object" } } }],
+    tool_choice: { type: "function", function: { name: "f" } },
+    response_format: { type: "json_schema", json_schema: { name: "x", schema: {} } },
+    logit_bias: { "5": 1 },
+    metadata: { a: "b" },
+  };
+  const compiled = Compile(ChatRequest);
+  fc.assert(
+    fc.property(fc.nat(200), fc.jsonValue({ maxDepth: 2 }), (where, value) => {
+      const body = JSON.parse(JSON.stringify(good));
+      const paths = pathsOf(body);
+      const path = paths[where % paths.length]!;
+      const owner = path.slice(0, -1).reduce((at, key) => at[key], body);
+      owner[path.at(-1)!] = value;
+      expect(violation(ChatRequest as never, body, "") === null).toBe(compiled.Check(body));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+/** The way to every field of a JSON value. */
+function pathsOf(value: unknown, at: string[] = []): string[][] {
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => [[...at, key], ...pathsOf(inner, [...at, key])]);
+}
 
 test("the older functions become one tool policy with the newer tools", () => {
   const call = parseChatRequest({

@@ -1,0 +1,53 @@
+// Processes of a benchmark, and what the kernel says they cost. Linux only: it reads /proc.
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+
+/** Processor time that a process has used so far, in milliseconds, with all threads that still run. */
+export function cpuMs(pid: number): number {
+  // The scheduler's own count, in nanoseconds; /proc/PID/stat counts in ticks of 10 ms.
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const ns = threads.map((thread) =>
+    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]),
+  );
+  return ns.reduce((sum, each) => sum + each, 0) / 1e6;
+}
+
+/** Memory that a process holds, in bytes. */
+export function residentBytes(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]) * 4096;
+}
+
+export async function waitUntil(check: () => boolean | Promise<boolean>, what: string, msMax = 60_000): Promise<void> {
+  const until = performance.now() + msMax;
+  while (!(await check())) {
+    if (performance.now() > until) throw new Error(`${what}: not within ${msMax / 1000} s`);
+    await Bun.sleep(20);
+  }
+}
+
+export const answers = (url: string) => async (): Promise<boolean> => {
+  try {
+    return (await fetch(url)).ok;
+  } catch {
+    return false; // not listening yet
+  }
+};
+
+export const exists = (path: string) => () => existsSync(path);
+
+export async function freePort(): Promise<number> {
+  const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response() });
+  const { port } = server;
+  await server.stop(true);
+  return port!;
+}
+
+/** Starts a process that ends with this one: its input is a pipe from here. */
+export function startChild(command: string[], env: Record<string, string> = {}) {
+  return Bun.spawn(command, {
+    stdin: "pipe",
+    stdout: "ignore",
+    stderr: "inherit",
+    env: { ...process.env, BUN_CONFIG_MAX_HTTP_REQUESTS: "65535", ...env },
+  });
+}

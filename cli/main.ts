@@ -1,0 +1,41 @@
+// The command `oxbow`: finds the subcommand, and turns whatever it throws into a line and an exit code. Data goes to
+// standard output, everything else to standard error.
+
+import { Command, CommanderError } from "commander";
+import project from "../package.json" with { type: "json" };
+import { addKeys } from "./commands/keys.ts";
+import { addModels } from "./commands/models.ts";
+import { addUp } from "./commands/up.ts";
+import { EXIT, exitCodeOf, lineOf } from "./exit.ts";
+import { say } from "./output.ts";
+
+const program = new Command("oxbow")
+  .description("A self-hosted AI inference platform that speaks the OpenAI API.")
+  .version(project.version)
+  .helpCommand("help [command]", "show help for a command")
+  .showHelpAfterError("(--help shows what there is)")
+  .exitOverride();
+
+addUp(program, process.env);
+addKeys(program, process.env);
+addModels(program, process.env);
+
+// Whoever reads the output may have had enough of it, as `head` has: then there is nothing left to do.
+process.stdout.on("error", (error: Error & { code?: string }) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(EXIT.ok);
+});
+// A server outlives the terminal that it talked to.
+process.stderr.on("error", (error: Error & { code?: string }) => {
+  if (error.code !== "EPIPE") throw error;
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // Commander has said what it had to say, and help that was asked for is no failure.
+  if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage);
+  say(`oxbow: ${lineOf(error)}`);
+  // A start that failed half-way may have left something running that would keep the process alive.
+  process.exit(exitCodeOf(error));
+}

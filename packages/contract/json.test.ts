@@ -1,0 +1,52 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { ApiError, parseJsonObject } from "./contract.ts";
+
+const refused = (bytes: Uint8Array) => {
+  try {
+    parseJsonObject(bytes);
+  } catch (error) {
+    return error instanceof ApiError ? error.row : error;
+  }
+  return null;
+};
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+test("any object that JSON can say is read as it is", () => {
+  fc.assert(
+    fc.property(fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 5 })), (value) => {
+      const text = JSON.stringify(value);
+      expect(JSON.stringify(parseJsonObject(bytes(text)))).toBe(JSON.stringify(JSON.parse(text)));
+    }),
+  );
+});
+
+test("everything else is refused in one way, whatever it is", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 40 }), (junk) => {
+      // Almost no random bytes are an object; those that are may pass.
+      expect([null, "invalid_json"]).toContain(refused(junk) as string | null);
+    }),
+  );
+  for (const text of ["", "null", "[]", '"text"', "1", "{", '{"a":1}}', "{'a':1}", '{"a":NaN}']) {
+    expect(refused(bytes(text))).toBe("invalid_json");
+  }
+  expect(refused(new Uint8Array([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]))).toBe("invalid_json");
+});
+
+test("a byte-order mark is skipped", () => {
+  expect(refused(new Uint8Array([0xef, 0xbb, 0xbf, 0x7b, 0x7d]))).toBeNull();
+});
+
+test("nesting that would end a recursion is refused", () => {
+  expect(refused(bytes(`{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}`))).toBe("invalid_json");
+  expect(refused(bytes(`{"a":${"[".repeat(50)}${"]".repeat(50)}}`))).toBeNull();
+});
+
+test("an error never quotes the body", () => {
+  try {
+    parseJsonObject(bytes('{"messages": secret'));
+  } catch (error) {
+    expect(`${(error as Error).message}${String((error as Error).cause)}`).not.toContain("secret");
+  }
+});

@@ -1,0 +1,120 @@
+// What must be right before the server starts, each with one line for the operator that says what to do about it.
+// The home folder checks itself (store/home.ts), as does data/ (config.ts).
+
+import { readFileSync } from "node:fs";
+import { totalmem } from "node:os";
+import { join } from "node:path";
+import runtime from "../runtime/package.json" with { type: "json" };
+
+/** What stops the start: one line. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+}
+
+/**
+ * Checks what the process was started with. Bun's `fetch` holds back, silently, what is beyond its limit of requests in
+ * flight (256 unless told otherwise), and reads the limit only once, when Bun starts.
+ * @throws StartError
+ */
+export function checkRuntime(env: Record<string, string | undefined>, bunVersion = Bun.version): void {
+  const pinned = runtime.dependencies.bun;
+  if (bunVersion !== pinned) {
+    throw new StartError(
+      `Oxbow runs on Bun ${pinned}, but this is ${bunVersion}. Start it with \`npm start\` or ./oxbow up.`,
+    );
+  }
+  const name = "BUN_CONFIG_MAX_HTTP_REQUESTS";
+  const limit = Number(env[name] || Number.NaN);
+  if (limit >= REQUESTS_MIN) return;
+  const is = env[name] ? `is ${env[name]}` : "is not set";
+  const text = `${name} ${is}, so calls beyond a few hundred would hang. Start with \`npm start\` or ./oxbow up, or set it to 65535.`;
+  throw new StartError(text);
+}
+
+/** As many as can wait and run at once on a large machine; the launcher sets the most there can be. */
+const REQUESTS_MIN = 4096;
+
+/**
+ * @param needed bytes that the models loaded at start will take
+ * @throws StartError when there are not as many
+ */
+export function checkMemory(needed: number, available: number): void {
+  if (needed <= available) return;
+  const text = `The models loaded at start need about ${inGigabytes(needed)} GB of memory, but ${inGigabytes(available)} GB are available. Take a model out of data/engines.yaml, choose smaller weights, or free memory.`;
+  throw new StartError(text);
+}
+
+function inGigabytes(bytes: number): string {
+  return (bytes / 1e9).toFixed(1);
+}
+
+/**
+ * Bytes of memory that can still be had: what the machine has left, or a control group (a container) allows, if that is
+ * less. Where the system does not tell what it could give back (it is not Linux), all there is.
+ *
+ * Sources, read 2026-11-21: Linux kernel, Documentation/filesystems/proc.rst (MemAvailable) and
+ * admin-guide/cgroup-v2.rst (memory.max, memory.current, memory.stat), cgroup-v1/memory.rst.
+ */
+export function availableBytes(read: (path: string) => string | null = readText, total = totalmem()): number {
+  const free = /^MemAvailable:\s+(\d+) kB/m.exec(read("/proc/meminfo") ?? "")?.[1];
+  const machine = free === undefined ? total : Number(free) * 1024;
+  return Math.max(0, Math.min(machine, ...leftInGroups(read)));
+}
+
+/** What each group that the process is in has left: a limit further up holds for all below it. */
+function* leftInGroups(read: (path: string) => string | null): Generator<number> {
+  for (const line of (read("/proc/self/cgroup") ?? "").split("\n")) {
+    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    if (path === undefined || !(controllers === "" || controllers?.split(",").includes("memory"))) continue;
+    const [root, limitFile, usedFile, cacheKey] = controllers === "" ? VERSION_2 : VERSION_1;
+    for (let group = path; ; group = join(group, "..")) {
+      const folder = join(root, group);
+      const limit = numberIn(read(join(folder, limitFile)));
+      const used = numberIn(read(join(folder, usedFile)));
+      // Pages of files that were not touched lately count as used, and are given back first.
+      const cache = new RegExp(`^${cacheKey} (\\d+)`, "m").exec(read(join(folder, "memory.stat")) ?? "")?.[1];
+      if (limit !== null && used !== null) yield limit - used + Number(cache ?? 0);
+      if (group === "/" || group === "." || group === "") break;
+    }
+  }
+}
+
+const VERSION_2 = ["/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"] as const;
+const VERSION_1 = [
+  "/sys/fs/cgroup/memory",
+  "memory.limit_in_bytes",
+  "memory.usage_in_bytes",
+  "total_inactive_file",
+] as const;
+
+/** Null for "max", and for what is not there. */
+function numberIn(text: string | null): number | null {
+  return text !== null && /^\d+\s*$/.test(text) ? Number(text) : null;
+}
+
+function readText(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return null; // another system, or another version of control groups
+  }
+}
+
+/** What to say when listening fails; what is no such failure is returned as it is. */
+export function describeListenError(error: unknown, { host, port }: { host: string; port: number }): unknown {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  if (code === "EADDRINUSE") {
+    const next = port < 65_535 ? port + 1 : 8080;
+    const text = `Port ${port} on ${host} is taken by another program. Choose another, for example PORT=${next} npm start.`;
+    return new StartError(text, { cause: error });
+  }
+  if (code === "EACCES") {
+    const text = `This user may not listen on port ${port}. Choose one from 1024 on, for example PORT=8080 npm start.`;
+    return new StartError(text, { cause: error });
+  }
+  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") {
+    const text = `This machine has no address ${host}. Set HOST to one that it has: 127.0.0.1, or 0.0.0.0 for all.`;
+    return new StartError(text, { cause: error });
+  }
+  return error;
+}

@@ -1,0 +1,35 @@
+// Every bound of the server that an operator can move, with its unit in its name, its default and why it is that.
+
+/** `[default, least, most]` of each limit. `OXBOW_` and the name in capitals sets it: `OXBOW_QUEUE_WAIT_MS_MAX=5000`. */
+export const LIMITS = {
+  /** A request body. The largest audio upload that OpenAI takes is 25 MiB; a long prompt with images stays below. */
+  bodyBytesMax: [33_554_432, 1_024, 1_073_741_824],
+  /** Silence while a body arrives. A slow upload may take its time as long as it keeps coming. */
+  bodyIdleMsMax: [30_000, 100, 3_600_000],
+  /** Requests that wait for one model; the next one is refused at once. */
+  queueDepthMax: [1_024, 0, 1_000_000],
+  /** How long one of them waits before it is refused. Clients retry by themselves, and most give up after minutes. */
+  queueWaitMsMax: [60_000, 0, 3_600_000],
+  /** Silence in a stream after which a comment is sent: no client or proxy that we know cuts before 15 s. */
+  keepaliveMs: [10_000, 100, 60_000],
+  /** From the engine's slot to the first token: a long prompt on a processor takes minutes. */
+  firstTokenMsMax: [300_000, 100, 3_600_000],
+  /** Between two chunks of an engine's stream. */
+  chunkGapMsMax: [60_000, 100, 3_600_000],
+  /** A whole answer. The official SDKs give up after ten minutes. */
+  answerMsMax: [600_000, 100, 86_400_000],
+  /** How long data may wait for a client that does not read. */
+  slowReaderMsMax: [60_000, 100, 3_600_000],
+  /** After SIGTERM: how long running requests may take to end. Kubernetes kills after 30 s by default. */
+  drainMsMax: [30_000, 0, 3_600_000],
+  /** From the start of a worker until its model is warm: large weights come from a slow disk. */
+  loadMsMax: [600_000, 1_000, 86_400_000],
+} as const satisfies Record<string, readonly [number, number, number]>;
+
+/** Milliseconds, bytes or a count, as the name says. */
+export type Limits = Record<keyof typeof LIMITS, number>;
+
+/** `queueWaitMsMax` as `OXBOW_QUEUE_WAIT_MS_MAX`. */
+export function limitVariable(name: string): string {
+  return `OXBOW_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}

@@ -1,0 +1,111 @@
+// What an operator says with the environment and the command line, checked. The command line comes first; an empty
+// variable is the same as none.
+
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { LIMITS, type Limits, limitVariable } from "./limits.ts";
+import { ConfigError } from "./table.ts";
+
+/** Where a server is, and what it keeps. */
+export interface Place {
+  host: string;
+  /** 0: any free port. */
+  port: number;
+  /** Absolute path of the folder that holds what the server keeps. */
+  home: string;
+  /** What stored key hashes are salted with, when the operator keeps it outside of the home. */
+  pepper: string | undefined;
+}
+
+export interface Settings extends Place {
+  simulate: boolean;
+  limits: Limits;
+  logLevel: LogLevel;
+  /** The first API key, when the operator chose it. */
+  bootstrapKey: string | undefined;
+}
+
+export type LogLevel = (typeof LOG_LEVELS)[number];
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+
+export interface PlaceOptions {
+  /** The process's environment. */
+  env: Environment;
+  port?: number | undefined;
+  host?: string | undefined;
+  home?: string | undefined;
+}
+export interface SettingsOptions extends PlaceOptions {
+  simulate?: boolean | undefined;
+}
+type Environment = Record<string, string | undefined>;
+
+/**
+ * The part that a broken table in data/ must not keep from anyone: keys can be revoked all the same.
+ * @throws ConfigError that names the variable
+ */
+export function loadPlace({ env, ...options }: PlaceOptions): Place {
+  return {
+    host: hostOf(options.host || env.HOST || "127.0.0.1"),
+    port: options.port === undefined ? whole(env, "PORT", 8080, 0, 65_535) : portOf(options.port),
+    home: resolve(options.home || env.OXBOW_HOME || join(env.HOME || homedir(), ".oxbow")),
+    pepper: secret(env, "OXBOW_PEPPER"),
+  };
+}
+
+/** @throws ConfigError that names the variable */
+export function loadSettings({ simulate, ...options }: SettingsOptions): Settings {
+  const { env } = options;
+  return {
+    ...loadPlace(options),
+    simulate: simulate ?? flag(env, "OXBOW_SIMULATE"),
+    limits: limitsOf(env),
+    logLevel: levelOf(env.OXBOW_LOG_LEVEL || "info"),
+    bootstrapKey: secret(env, "OXBOW_BOOTSTRAP_KEY"),
+  };
+}
+
+function hostOf(host: string): string {
+  if (/^[A-Za-z0-9._:%-]{1,253}$/.test(host)) return host;
+  throw new ConfigError(`HOST must be an address or a host name, but is '${host}'`);
+}
+
+function whole(env: Environment, name: string, otherwise: number, least: number, most: number): number {
+  const text = env[name] || String(otherwise);
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= least && value <= most) return value;
+  throw new ConfigError(`${name} must be a whole number from ${least} to ${most}, but is '${text}'`);
+}
+
+function portOf(port: number): number {
+  return whole({ "the port": String(port) }, "the port", 0, 0, 65_535);
+}
+
+function flag(env: Environment, name: string): boolean {
+  const text = env[name] ?? "";
+  if (["1", "true"].includes(text)) return true;
+  if (["", "0", "false"].includes(text)) return false;
+  throw new ConfigError(`${name} must be 1 or 0, but is '${text}'`);
+}
+
+function limitsOf(env: Environment): Limits {
+  const read = Object.entries(LIMITS).map(([name, [otherwise, least, most]]) => [
+    name,
+    whole(env, limitVariable(name), otherwise, least, most),
+  ]);
+  return Object.fromEntries(read);
+}
+
+function levelOf(text: string): LogLevel {
+  const level = LOG_LEVELS.find((name) => name === text);
+  if (level) return level;
+  throw new ConfigError(`OXBOW_LOG_LEVEL must be one of ${LOG_LEVELS.join(", ")}, but is '${text}'`);
+}
+
+function secret(env: Environment, name: string): string | undefined {
+  const value = env[name];
+  if (value === undefined || value === "") return undefined;
+  if (/^[\x21-\x7e]{20,256}$/.test(value)) return value;
+  // A secret is never quoted.
+  throw new ConfigError(`${name} must be 20 to 256 printable ASCII characters without spaces`);
+}

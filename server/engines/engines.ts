@@ -1,0 +1,3 @@
+// How calls reach an engine, and how its answers are read: one way for every kind.
+export * from "./engine.ts";
+export * from "./relay.ts";

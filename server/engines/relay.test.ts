@@ -1,0 +1,145 @@
+import { afterAll, expect, test } from "bun:test";
+import { type AddressInfo, createServer } from "node:net";
+import { ApiError, RelayedError } from "@oxbow/contract";
+import fc from "fast-check";
+import { type EngineAnswer, type Frame, readAnswer } from "./relay.ts";
+
+/** A real engine's side of the wire: answers with what the path names. */
+const answers = new Map<string, () => Response>();
+const server = Bun.serve({
+  port: 0,
+  hostname: "127.0.0.1",
+  fetch: (request) => answers.get(new URL(request.url).pathname)!(),
+});
+afterAll(() => server.stop(true));
+
+let count = 0;
+async function answer(response: () => Response) {
+  const path = `/${count++}`;
+  answers.set(path, response);
+  return readAnswer(await fetch(new URL(path, server.url)));
+}
+
+const SSE = { "content-type": "text/event-stream; charset=utf-8" };
+/** Sends the parts as chunks of their own. */
+function events(parts: Uint8Array[]): Response {
+  const body = new ReadableStream<Uint8Array>({
+    async start(controller) {
+      for (const part of parts) {
+        controller.enqueue(part);
+        await Bun.sleep(0);
+      }
+      controller.close();
+    },
+  });
+  return new Response(body, { headers: SSE });
+}
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+async function read(response: () => Response) {
+  return readAll(await answer(response));
+}
+
+async function readAll(got: EngineAnswer) {
+  if (got.kind !== "stream") throw new Error("not a stream");
+  const frames: Frame[] = [];
+  for (;;) {
+    const frame = await got.events.next();
+    if (frame === null) return frames;
+    frames.push(frame);
+  }
+}
+const textOf = (frames: Frame[]) => Buffer.concat(frames.map((frame) => frame.bytes)).toString();
+
+const STREAM =
+  'data: {"a":"é😀 data: {\\"error\\""}\n\ndata: {"b":2}\n\n: keepalive\ndata: {"c":"x"}\n\ndata: [DONE]\n\n';
+
+test("whatever the chunk borders, the same bytes come out, in whole events, and the end is seen", async () => {
+  const whole = bytes(STREAM);
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.nat(whole.length), { maxLength: 8 }), async (cuts) => {
+      const borders = [0, ...cuts.sort((a, b) => a - b), whole.length];
+      const parts = borders.slice(1).map((end, index) => whole.subarray(borders[index], end));
+      const frames = await read(() => events(parts.filter((part) => part.length > 0)));
+      expect(textOf(frames)).toBe(STREAM);
+      expect(frames.at(-1)).toMatchObject({ last: true, error: null });
+      for (const frame of frames) expect(textOf([frame]).endsWith("\n\n")).toBe(true);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("an error event ends the stream: nothing after it is passed on", async () => {
+  const frames = await read(() =>
+    events([bytes('data: {"a":1}\n\ndata: {"error":{"message":"m"}}\n\ndata: [DONE]\n\n')]),
+  );
+  expect(textOf(frames)).toBe('data: {"a":1}\n\ndata: {"error":{"message":"m"}}\n\n');
+  expect(frames.at(-1)?.error).toBeInstanceOf(RelayedError);
+});
+
+test("a stream that ends without [DONE], or breaks off, is not taken for finished", async () => {
+  const early = await read(() => events([bytes('data: {"a":1}\n\n')])).catch((thrown) => thrown);
+  expect((early as ApiError).row).toBe("engine_interrupted");
+
+  const cut = createServer((socket) => {
+    socket.once("data", () => {
+      socket.write("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n");
+      socket.write('e\r\ndata: {"a":1}\n\r\n', () => socket.destroy());
+    });
+  });
+  await new Promise<void>((resolve) => cut.listen(0, "127.0.0.1", resolve));
+  const { port } = cut.address() as AddressInfo;
+  const got = await readAnswer(await fetch(`http://127.0.0.1:${port}/`));
+  const error = await readAll(got).catch((thrown) => thrown);
+  expect((error as ApiError).row).toBe("engine_interrupted");
+  cut.close();
+});
+
+test("what follows [DONE] is of no interest", async () => {
+  expect(textOf(await read(() => events([bytes("data: [DONE]\n\n"), bytes("junk")])))).toBe("data: [DONE]\n\n");
+});
+
+test("an engine's refusal keeps its status, words and retry fields", async () => {
+  const body = { error: { message: "slow down", type: "requests", param: null, code: "rate_limit_exceeded" } };
+  const headers = { "retry-after": "2", "retry-after-ms": "1350", "x-private": "1" };
+  const error = await answer(() => Response.json(body, { status: 429, headers })).catch((thrown) => thrown);
+  expect(error).toBeInstanceOf(RelayedError);
+  expect(error.status).toBe(429);
+  expect(error.body).toEqual(body);
+  expect(error.headers).toEqual({ "retry-after": "2", "retry-after-ms": "1350" });
+});
+
+test("a refusal with gaps is completed, and a code that is a number is no code", async () => {
+  const body = { error: { message: "bad", code: 400 } };
+  const error = await answer(() => Response.json(body, { status: 400 })).catch((thrown) => thrown);
+  expect(error.body).toEqual({ error: { message: "bad", type: "server_error", param: null, code: null } });
+});
+
+test("what is not an answer is a failure of the engine, never passed on", async () => {
+  const cases: (() => Response)[] = [
+    () => new Response("<html>", { status: 500, headers: { "content-type": "text/html" } }),
+    () => Response.json({ error: { message: "our key is wrong" } }, { status: 401 }),
+    () => Response.json({ error: { message: "in a 200" } }),
+    () => new Response("hello", { headers: { "content-type": "text/plain" } }),
+  ];
+  for (const response of cases) {
+    const error = await answer(response).catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(ApiError);
+    expect((error as ApiError).row).toBe("engine_failed");
+  }
+});
+
+test("a whole answer is passed on byte for byte", async () => {
+  const text = '{ "id":"x",  "seed": 12345678901234567890 }';
+  const got = await answer(() => new Response(text, { headers: { "content-type": "application/json" } }));
+  expect(got.kind === "whole" && Buffer.from(got.bytes).toString()).toBe(text);
+});
+
+test("an error event tells whose fault it was, for a status that can still be sent", async () => {
+  const event = (type: string) =>
+    `data: {"error":{"message":"too long","type":"${type}","param":"messages","code":"c"}}\n\n`;
+  const [theirs] = await read(() => events([bytes(event("invalid_request_error"))]));
+  expect(theirs!.error).toMatchObject({ status: 400 });
+  const [engines] = await read(() => events([bytes(event("server_error"))]));
+  expect(engines!.error).toMatchObject({ status: 502 });
+});

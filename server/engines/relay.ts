@@ -1,0 +1,191 @@
+// Sends one call to one engine and hands the answer back as wire bytes: whole, or one frame of whole events at a time.
+// Reads only what it must (status, the mark of an error, the end) and rebuilds nothing.
+
+import { ApiError, type ErrorBody, RelayedError, SSE_DONE } from "@oxbow/contract";
+
+export type EngineAnswer = { kind: "whole"; bytes: Uint8Array } | { kind: "stream"; events: EventStream };
+
+/** One or more whole events, as they came. */
+export interface Frame {
+  bytes: Uint8Array;
+  /** The engine has said `[DONE]`, or an error: nothing follows. */
+  last: boolean;
+  /** What the last event says when it is an error: of use while the status line has not gone out. */
+  error: Error | null;
+}
+
+export interface EventStream {
+  /**
+   * The next frame; null after the last one.
+   * @throws ApiError `engine_interrupted` when the engine stops before its end
+   */
+  next(): Promise<Frame | null>;
+  /** Hangs up on the engine. */
+  cancel(): void;
+}
+
+/** Bytes of an event that has not ended yet, and of an error's body: more than any engine means to send. */
+const EVENT_BYTES_MAX = 16 * 1024 * 1024;
+const ERROR_BYTES_MAX = 64 * 1024;
+
+/**
+ * @param response what the engine answered; its headers are there, its body may still be to come
+ * @throws RelayedError for the engine's own refusals; ApiError `engine_failed` for what is not an answer
+ */
+export async function readAnswer(response: Response): Promise<EngineAnswer> {
+  if (!response.ok) throw await readRefusal(response);
+  const type = response.headers.get("content-type") ?? "";
+  if (type.startsWith("text/event-stream") && response.body) {
+    return { kind: "stream", events: readEvents(response.body) };
+  }
+  let bytes: Uint8Array;
+  try {
+    bytes = await response.bytes();
+  } catch (cause) {
+    throw new ApiError("engine_failed", "The engine stopped in the middle of its answer. Try again.", { cause });
+  }
+  if (!type.includes("json") || bytes[0] !== 0x7b || startsWith(bytes, ERROR_BODY)) {
+    throw new ApiError("engine_failed", "The engine's answer could not be understood. Try again.");
+  }
+  return { kind: "whole", bytes };
+}
+
+const ascii = (text: string) => new TextEncoder().encode(text);
+const ERROR_BODY = ascii('{"error"');
+/** Exact: inside JSON text these quotes would stand behind backslashes. */
+const ERROR_EVENT = Buffer.from('data: {"error"');
+const DONE = ascii(SSE_DONE);
+const EVENT_END = Buffer.from("\n\n");
+// Searches natively, and on the array as it comes: making a Buffer of every chunk costs more than the search.
+const { indexOf, lastIndexOf } = Buffer.prototype as unknown as Record<
+  "indexOf" | "lastIndexOf",
+  (this: Uint8Array, what: Uint8Array, from?: number) => number
+>;
+
+function readEvents(body: ReadableStream<Uint8Array>): EventStream {
+  const reader = body.getReader();
+  let rest: Uint8Array | null = null;
+  let ended = false;
+
+  /** Cuts after the last whole event, keeps what follows, and looks for the end. Null: no event is whole yet. */
+  function frameOf(bytes: Uint8Array): Frame | null {
+    const errorAt = indexOf.call(bytes, ERROR_EVENT);
+    const cut = errorAt >= 0 ? indexOf.call(bytes, EVENT_END, errorAt) + 2 : lastIndexOf.call(bytes, EVENT_END) + 2;
+    if (cut < 2) return null;
+    rest = cut === bytes.length ? null : bytes.subarray(cut);
+    const whole = rest === null ? bytes : bytes.subarray(0, cut);
+    const error = errorAt >= 0 ? errorOf(Buffer.from(bytes.subarray(errorAt + "data: ".length, cut)).toString()) : null;
+    return { bytes: whole, last: error !== null || endsWith(whole, DONE), error };
+  }
+
+  // Promise callbacks instead of `await`, and as few as possible: this runs for every token of every stream.
+  function next(): Promise<Frame | null> {
+    return ended ? Promise.resolve(null) : reader.read().then(take, breakOff);
+  }
+
+  function take({ value, done }: { value?: Uint8Array; done: boolean }): Frame | Promise<Frame | null> {
+    if (done || !value) breakOff(new Error("the stream ended without [DONE]"));
+    const bytes = rest === null ? value : join(rest, value);
+    const frame = frameOf(bytes);
+    if (frame === null) {
+      if (bytes.length > EVENT_BYTES_MAX) breakOff(new Error(`an event is longer than ${EVENT_BYTES_MAX} bytes`));
+      rest = bytes;
+      return next();
+    }
+    if (frame.last) cancel(); // whatever follows the end is of no interest
+    return frame;
+  }
+
+  function breakOff(cause: unknown): never {
+    cancel();
+    throw new ApiError("engine_interrupted", "The engine stopped in the middle of its answer. Try again.", { cause });
+  }
+
+  function cancel(): void {
+    ended = true;
+    void reader.cancel().catch(() => {}); // it may have ended by itself: nothing is left to hang up on
+  }
+
+  return { next, cancel };
+}
+
+/** The error that an error event carries. Its type tells whether it is the caller's fault: no status came with it. */
+function errorOf(json: string): Error {
+  const body = envelopeOf(json);
+  if (!body) return new ApiError("engine_failed", "The engine failed to answer. Try again.");
+  return new RelayedError(body.error.type === "invalid_request_error" ? 400 : 502, body);
+}
+
+async function readRefusal(response: Response): Promise<Error> {
+  const { status } = response;
+  const text = await readText(response, ERROR_BYTES_MAX);
+  const body = envelopeOf(text);
+  // 401 and 403 are about our own credentials with the engine: not the caller's affair, nor his fault.
+  if (!body || !PASSED_ON.has(status)) {
+    const cause = new Error(`the engine answered with status ${status}`);
+    return new ApiError("engine_failed", "The engine failed to answer. Try again.", { cause });
+  }
+  const headers: Record<string, string> = {};
+  for (const name of PASSED_FIELDS) {
+    const value = response.headers.get(name);
+    if (value !== null) headers[name] = value;
+  }
+  return new RelayedError(status, body, headers);
+}
+
+const PASSED_ON = new Set([400, 404, 408, 413, 422, 429, 500, 502, 503, 504]);
+const PASSED_FIELDS = ["retry-after", "retry-after-ms", "x-should-retry", "x-oxbow-simulated"];
+
+function envelopeOf(text: string): ErrorBody | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null; // not JSON, so not an envelope: the caller says "failed" in our own words
+  }
+  const error = (value as { error?: unknown } | null)?.error;
+  if (typeof error !== "object" || error === null) return null;
+  const { message, type, param, code } = error as Record<string, unknown>;
+  if (typeof message !== "string") return null;
+  return {
+    error: {
+      message,
+      type: typeof type === "string" ? type : "server_error",
+      param: typeof param === "string" ? param : null,
+      code: typeof code === "string" ? code : null,
+    },
+  };
+}
+
+async function readText(response: Response, bytesMax: number): Promise<string> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for await (const part of response.body ?? []) {
+      parts.push(part);
+      size += part.length;
+      if (size > bytesMax) break;
+    }
+  } catch {
+    return ""; // the status is known and says enough
+  }
+  return Buffer.concat(parts).toString();
+}
+
+function join(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(a.length + b.length);
+  bytes.set(a);
+  bytes.set(b, a.length);
+  return bytes;
+}
+
+function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
+  return bytes.length >= start.length && start.every((byte, index) => bytes[index] === byte);
+}
+
+function endsWith(bytes: Uint8Array, end: Uint8Array): boolean {
+  const from = bytes.length - end.length;
+  if (from < 0) return false;
+  for (let index = end.length - 1; index >= 0; index--) if (bytes[from + index] !== end[index]) return false;
+  return true;
+}

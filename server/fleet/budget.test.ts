@@ -1,0 +1,48 @@
+import { expect, test } from "bun:test";
+import { truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { estimateBytes, threadBudget } from "./budget.ts";
+import { model } from "./test-fleet.ts";
+
+const budget = (asked: (number | undefined)[], cores: number) => [
+  ...threadBudget(
+    asked.map((threads, index) => ({ id: String(index), ...(threads === undefined ? {} : { threads }) })),
+    cores,
+  ).values(),
+];
+
+test("one worker gets all cores but one, several share them, and an entry's own number is obeyed", () => {
+  expect(budget([undefined], 8)).toEqual([7]);
+  expect(budget([undefined], 1)).toEqual([1]);
+  expect(budget([undefined, undefined], 8)).toEqual([4, 3]);
+  expect(budget([1, undefined], 8)).toEqual([1, 6]);
+  expect(budget([6, undefined, undefined], 4)).toEqual([6, 1, 1]);
+});
+
+test("threads add up to at most the cores, unless there are more workers than cores or an entry asks for more", () => {
+  const entry = fc.option(fc.integer({ min: 1, max: 8 }), { nil: undefined });
+  fc.assert(
+    fc.property(fc.array(entry, { minLength: 1, maxLength: 12 }), fc.integer({ min: 1, max: 128 }), (asked, cores) => {
+      const given = budget(asked, cores);
+      const sum = given.reduce((a, b) => a + b, 0);
+      const least = asked.reduce<number>((a, b) => a + (b ?? 1), 0);
+      expect(Math.min(...given)).toBeGreaterThanOrEqual(1);
+      expect(sum).toBeLessThanOrEqual(Math.max(cores, least));
+    }),
+  );
+});
+
+test("the memory of a model is its file, the cache of its slots and the worker itself", () => {
+  const file = join(tmpdir(), `oxbow-weights-${process.pid}`);
+  writeFileSync(file, "");
+  truncateSync(file, 3_400_000_000); // sparse
+  const models = [model("m", { contextTokens: 10_000 })];
+  const bytesOf = (slots: number) => estimateBytes({ models: [{ id: "m", file }], slots }, models);
+  expect(bytesOf(1)).toBe(90_000_000 + 3_400_000_000 + 1_000_000_000);
+  expect(bytesOf(2) - bytesOf(1)).toBe(1_000_000_000);
+  unlinkSync(file);
+  expect(bytesOf(1)).toBe(90_000_000);
+  expect(estimateBytes({ models: "all", slots: 256 }, models)).toBe(90_000_000);
+});

@@ -1,0 +1,50 @@
+// What the workers of one machine may take of it: threads, which must add up to the cores, and roughly how much memory.
+
+import { statSync } from "node:fs";
+import type { EngineEntry, Model } from "../config.ts";
+
+/**
+ * Threads for each local worker, by engine id. What an entry asks for it gets; the others share what is left of the
+ * cores, all but one, which serves the gateway; each gets at least one. Threads beyond the cores are worse than none:
+ * when every worker took every core, throughput fell to an eighth (measured).
+ *
+ * @param cores that this process may use
+ */
+export function threadBudget(entries: readonly Pick<EngineEntry, "id" | "threads">[], cores: number) {
+  const asked = entries.reduce((sum, entry) => sum + (entry.threads ?? 0), 0);
+  const sharers = entries.filter((entry) => entry.threads === undefined);
+  const left = Math.max(0, cores - 1 - asked);
+  const share = Math.floor(left / sharers.length);
+  const rest = left - share * sharers.length;
+  return new Map(
+    entries.map((entry) => {
+      const shared = share + (sharers.indexOf(entry) < rest ? 1 : 0);
+      return [entry.id, entry.threads ?? Math.max(1, shared)];
+    }),
+  );
+}
+
+/** Of a worker with its runtime and libraries, before it has loaded anything: measured, 90 MB for llama. */
+const WORKER_BYTES = 90_000_000;
+
+/**
+ * Bytes of cache for one token of context, as a share of the weights: language models of 1 to 8 billion parameters in
+ * common quantisations need 32 to 128 KiB a token (layers × key-value heads × head size × 2 × 16 bits), one part in 34,000
+ * of their files; larger ones less, one part in 125,000 at 70 billion. So this guess errs towards too much.
+ */
+const WEIGHTS_PER_CACHED_TOKEN = 34_000;
+
+/**
+ * Memory that an engine's worker will take, for the plan at start-up: weights, and the cache of a full context in every
+ * slot. Rough: within a factor of two for language models. A file that is not there counts nothing; its worker will say so.
+ */
+export function estimateBytes(entry: Pick<EngineEntry, "models" | "slots">, models: readonly Model[]): number {
+  let bytes = WORKER_BYTES;
+  for (const { id, file } of entry.models === "all" ? [] : entry.models) {
+    if (file === undefined) continue;
+    const weights = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+    const contextTokens = models.find((model) => model.id === id)?.contextTokens ?? 0;
+    bytes += weights + (weights / WEIGHTS_PER_CACHED_TOKEN) * contextTokens * entry.slots;
+  }
+  return Math.round(bytes);
+}

@@ -1,0 +1,42 @@
+// The request that a loaded worker must answer before it counts as warm: one token, through the same door as every call.
+
+import type { Engine } from "../engines/engines.ts";
+
+interface Proof {
+  path: string;
+  body: object;
+}
+
+/** How a model of each category is asked for the least it can do. A category without a row counts on the worker's word. */
+const PROOFS: Record<string, (model: string) => Proof> = {
+  chat: oneToken,
+  code: oneToken,
+  vision: oneToken,
+};
+
+function oneToken(model: string): Proof {
+  const messages = [{ role: "user", content: "Hello" }];
+  return { path: "/v1/chat/completions", body: { model, messages, max_completion_tokens: 1 } };
+}
+
+/**
+ * Asks every model of an engine for one token; of a simulated one only the first, because its models are all one.
+ *
+ * @throws Error with a sentence that says which model did not answer, and how
+ */
+export async function prove(
+  engine: Engine,
+  models: readonly { id: string; category: string }[],
+  signal: AbortSignal,
+): Promise<void> {
+  const provable = models.filter((model) => Object.hasOwn(PROOFS, model.category));
+  for (const model of engine.simulated ? provable.slice(0, 1) : provable) {
+    const { path, body } = PROOFS[model.category]!(model.id);
+    const answer = await engine.send(path, new TextEncoder().encode(JSON.stringify(body)), { signal });
+    // Read to its end: an engine that dies over the first token has sent its headers.
+    const bytes = await answer.bytes();
+    if (!answer.ok || bytes.length === 0) {
+      throw new Error(`The model ${model.id} answered its first request with status ${answer.status}.`);
+    }
+  }
+}

@@ -1,0 +1,116 @@
+// What the fleet's tests share: a fleet of test workers, its log and the states it went through.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { EngineEntry, Model } from "../config.ts";
+import { createFleet, type FleetOptions, type ModelStatus } from "./fleet.ts";
+import type { Behaviour } from "./test-worker.ts";
+import { realClock } from "./worker.ts";
+
+export const model = (id: string, more: Partial<Model> = {}): Model => ({
+  id,
+  name: id,
+  category: "chat",
+  tier: "standard",
+  contextTokens: 4096,
+  capabilities: [],
+  aliases: [],
+  ownedBy: "test",
+  created: 0,
+  weights: null,
+  ...more,
+});
+
+export interface TestFleetOptions extends Partial<FleetOptions> {
+  slots?: number;
+  models?: Model[];
+  entry?: Partial<EngineEntry>;
+}
+
+/** A fleet with one engine, `e`, whose worker lives as told. Pauses of more than a few milliseconds are cut short. */
+export function testFleet(
+  lives: Behaviour[],
+  { slots = 2, models = [model("m")], entry, ...options }: TestFleetOptions = {},
+) {
+  const folder = mkdtempSync(join(tmpdir(), "fleet-"));
+  const livesFile = join(folder, "lives");
+  writeFileSync(livesFile, "");
+  const log: Record<string, unknown>[] = [];
+  const sleeps: number[] = [];
+  const note = (fields: object, text: string) => void log.push({ ...fields, text });
+  const fleet = createFleet({
+    engines: [
+      {
+        id: "e",
+        kind: "test",
+        models: models.map(({ id }) => ({ id })),
+        slots,
+        pinned: true,
+        options: { lives, livesFile },
+        ...entry,
+      },
+    ],
+    kinds: {
+      test: {
+        worker: join(import.meta.dir, "test-worker.ts"),
+        features: ["seed"],
+        loadsFiles: false,
+        simulated: false,
+      },
+    },
+    models,
+    log: { info: note, error: note },
+    env: { ...process.env, XDG_RUNTIME_DIR: folder },
+    loadMsMax: 20_000,
+    cores: 2,
+    clock: {
+      now: realClock.now,
+      sleep: (ms, signal) => {
+        sleeps.push(ms);
+        return realClock.sleep(Math.min(ms, 5), signal);
+      },
+    },
+    ...options,
+  });
+  const states: ModelStatus[] = [];
+  const waiting = new Set<(status: ModelStatus) => void>();
+  fleet.onChange((status) => {
+    states.push(status);
+    for (const look of waiting) look(status);
+  });
+  return {
+    fleet,
+    /** Holds its sockets, and nobody else's. */
+    folder,
+    log,
+    sleeps,
+    states,
+    /** Process ids of all lives so far. */
+    pids: () => lines(livesFile).map((line) => Number(line.split(" ")[0])),
+    environment: () => lines(livesFile)[0]!.split(" ")[1]!.split(","),
+    /** Resolves at the first change, from now on, for which `test` holds. */
+    until: (test: (status: ModelStatus) => boolean) =>
+      new Promise<ModelStatus>((resolve) => {
+        waiting.add(function look(status) {
+          if (!test(status)) return;
+          waiting.delete(look);
+          resolve(status);
+        });
+      }),
+    async end() {
+      await fleet.stop();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+function lines(file: string): string[] {
+  return readFileSync(file, "utf8").trimEnd().split("\n");
+}
+
+/** Whether a process runs. One that has ended and that nobody has asked about (a zombie) does not. */
+export function isAlive(pid: number): boolean {
+  const stat = Bun.spawnSync(["ps", "-o", "stat=", "-p", String(pid)]).stdout.toString();
+  return stat.trim() !== "" && !stat.startsWith("Z");
+}

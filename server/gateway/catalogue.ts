@@ -1,0 +1,70 @@
+// Finds a model by the name a client uses: its id or one of its aliases.
+
+import { ApiError, type Feature } from "@oxbow/contract";
+import type { Model } from "../config.ts";
+import type { Engine } from "../fleet/fleet.ts";
+
+export interface Catalogue {
+  models: readonly Model[];
+  find(name: string): Model | undefined;
+  /** What `model` can do on `engine`: what the kind of engine carries, and of the model's own abilities those it has. */
+  featuresOf(model: Model, engine: Engine): ReadonlySet<string>;
+}
+
+export function createCatalogue(models: readonly Model[]): Catalogue {
+  const byName = new Map<string, Model>();
+  for (const model of models) for (const name of [model.id, ...model.aliases]) byName.set(name, model);
+  const features = new Map<string, ReadonlySet<string>>();
+
+  return {
+    models,
+    find: (name) => byName.get(name),
+    featuresOf: (model, engine) => {
+      const key = `${model.id} ${engine.id}`;
+      let set = features.get(key);
+      if (!set) {
+        set = new Set(
+          [...engine.features].filter((name) => !OF_THE_MODEL.has(name) || model.capabilities.includes(name)),
+        );
+        features.set(key, set);
+      }
+      return set;
+    },
+  };
+}
+
+/** Abilities that weights have or have not; the other features are the engine's alone. */
+const OF_THE_MODEL: ReadonlySet<string> = new Set<Feature>([
+  "tools",
+  "vision",
+  "reasoning",
+  "audio_input",
+  "audio_output",
+  "file_input",
+]);
+
+/**
+ * The model that a body names.
+ * @throws ApiError `missing_required_parameter`, `invalid_type`, `model_not_found`
+ */
+export function modelOf(body: Record<string, unknown>, catalogue: Catalogue): Model {
+  const name = body.model;
+  if (name === undefined || name === null) {
+    throw new ApiError("missing_required_parameter", "Missing required parameter: 'model'.", { param: "model" });
+  }
+  if (typeof name !== "string") {
+    const kind = Array.isArray(name) ? "an array" : typeof name === "object" ? "an object" : `a ${typeof name}`;
+    const text = `Invalid type for 'model': expected a string, but got ${kind} instead.`;
+    throw new ApiError("invalid_type", text, { param: "model" });
+  }
+  return catalogue.find(name) ?? notFound(name);
+}
+
+/** @throws ApiError `model_not_found`, always */
+export function notFound(name: string, hint = ""): never {
+  const shown = name.slice(0, 128);
+  throw new ApiError(
+    "model_not_found",
+    `The model \`${shown}\` does not exist or you do not have access to it.${hint}`,
+  );
+}

@@ -1,0 +1,56 @@
+// One request and its answer on the way through the gateway: what every endpoint is given, and the header fields that
+// every answer carries.
+
+import { newId } from "@oxbow/contract";
+import type { Rooms } from "./rooms.ts";
+
+export interface Exchange {
+  request: Request;
+  /** `req_…`, sent back as `x-request-id` and written to every log line about this request. */
+  id: string;
+  startedMs: number;
+  /** Path without query and without a slash at its end. */
+  path: string;
+  rooms: Rooms;
+  /** Lifts the server's own idle time-out for this request: from here on our deadlines hold. */
+  keepOpen: () => void;
+}
+
+export function createExchange(request: Request, path: string, rooms: Rooms, keepOpen: () => void): Exchange {
+  return { request, id: newId("req_"), startedMs: performance.now(), path, rooms, keepOpen };
+}
+
+/** The fields of every answer, with `more` on top. */
+export function answerHeaders(exchange: Exchange, more: Record<string, string>): Record<string, string> {
+  const headers: Record<string, string> = {
+    "x-request-id": exchange.id,
+    "openai-processing-ms": String(Math.round(performance.now() - exchange.startedMs)),
+    "openai-version": "2020-10-01",
+    "x-content-type-options": "nosniff",
+    ...more,
+  };
+  if (exchange.request.headers.has("origin")) {
+    // Keys travel in a header, never in a cookie, so a page of any origin can only use a key it was given.
+    headers["access-control-allow-origin"] = "*";
+    headers["access-control-expose-headers"] = EXPOSED;
+  }
+  return headers;
+}
+
+const EXPOSED = [
+  "x-request-id",
+  "openai-processing-ms",
+  "openai-version",
+  "retry-after",
+  "retry-after-ms",
+  "x-should-retry",
+  "x-oxbow-simulated",
+  "x-ratelimit-limit-requests",
+  "x-ratelimit-remaining-requests",
+  "x-ratelimit-reset-requests",
+].join(", ");
+
+export function sendJson(exchange: Exchange, body: unknown, status = 200, more: Record<string, string> = {}): Response {
+  const headers = answerHeaders(exchange, { "content-type": "application/json", ...more });
+  return new Response(JSON.stringify(body), { status, headers });
+}

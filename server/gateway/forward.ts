@@ -1,0 +1,18 @@
+// What of the caller's body goes on to the engine: all of it, as it came, but for the model's name and private fields.
+
+import type { Model } from "../config.ts";
+
+/**
+ * Fields by which engines and routers let a caller jump the line or reach inside. Ours to send, never a client's.
+ * Source: the request parameters of the engines' own servers and routers, read 2026-11-21.
+ */
+const PRIVATE_FIELDS = ["priority", "nvext", "kv_transfer_params", "cache_salt"];
+
+/** The bytes to send: the caller's own unless something in them must change. */
+export function bytesFor(model: Model, body: Record<string, unknown>, bytes: Uint8Array): Uint8Array {
+  const hidden = PRIVATE_FIELDS.filter((name) => name in body);
+  if (body.model === model.id && hidden.length === 0) return bytes;
+  const sent: Record<string, unknown> = { ...body, model: model.id };
+  for (const name of hidden) delete sent[name];
+  return new TextEncoder().encode(JSON.stringify(sent));
+}

@@ -1,0 +1,90 @@
+// HTTP in and out: finds the endpoint for method and path, gives the request its id, and turns whatever is thrown into an
+// answer. A function from `Request` to `Response`, so that it can be tested without a port.
+
+import { ApiError } from "@oxbow/contract";
+import { chat } from "./endpoints/chat.ts";
+import { completions } from "./endpoints/completions.ts";
+import { getModel, listModels } from "./endpoints/models.ts";
+import { health, ready } from "./endpoints/status.ts";
+import { sendError } from "./errors.ts";
+import { answerHeaders, createExchange, type Exchange } from "./exchange.ts";
+import type { Rooms } from "./rooms.ts";
+
+type Endpoint = (exchange: Exchange) => Response | Promise<Response>;
+
+/** Every path there is, and what answers it by method. A `*` at the end stands for one or more characters. */
+const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
+  "/v1/chat/completions": { POST: chat },
+  "/v1/completions": { POST: completions },
+  "/v1/models": { GET: listModels },
+  "/v1/models/*": { GET: getModel },
+  "/health": { GET: health },
+  "/ready": { GET: ready },
+};
+
+const WITH_REST = Object.keys(ENDPOINTS).filter((path) => path.endsWith("*"));
+
+export function createGateway(rooms: Rooms) {
+  return async function handle(request: Request, keepOpen: () => void): Promise<Response> {
+    const exchange = createExchange(request, pathOf(request.url), rooms, keepOpen);
+    try {
+      if (request.method === "OPTIONS") return preflight(exchange);
+      const endpoint = find(exchange);
+      const response = await endpoint(exchange);
+      return request.method === "HEAD" ? withoutBody(response) : response;
+    } catch (error) {
+      const response = sendError(exchange, error);
+      return request.method === "HEAD" ? withoutBody(response) : response;
+    }
+  };
+}
+
+/** Without query, and without the slash that some clients leave at the end. */
+function pathOf(url: string): string {
+  const start = url.indexOf("/", url.indexOf("//") + 2);
+  if (start < 0) return "/";
+  const query = url.indexOf("?", start);
+  const path = query < 0 ? url.slice(start) : url.slice(start, query);
+  return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
+}
+
+/** @throws ApiError `unknown_url`, `method_not_supported` */
+function find({ path, request }: Exchange): Endpoint {
+  const { method } = request;
+  const methods = methodsOf(path);
+  if (!methods) throw new ApiError("unknown_url", `Invalid URL (${method} ${path.slice(0, 200)})`);
+  const endpoint = methods[method === "HEAD" ? "GET" : method];
+  if (endpoint) return endpoint;
+  const text = `Not allowed to ${method} on ${path.slice(0, 200)}. (HINT: Perhaps you meant to use a different HTTP method?)`;
+  throw new ApiError("method_not_supported", text, { headers: { allow: allowed(methods) } });
+}
+
+function methodsOf(path: string): Record<string, Endpoint> | undefined {
+  const exact = Object.hasOwn(ENDPOINTS, path) ? ENDPOINTS[path] : undefined;
+  if (exact) return exact;
+  const open = WITH_REST.find((each) => path.startsWith(each.slice(0, -1)) && path.length >= each.length);
+  return open === undefined ? undefined : ENDPOINTS[open];
+}
+
+function allowed(methods: Record<string, Endpoint>): string {
+  return [...Object.keys(methods), ...("GET" in methods ? ["HEAD"] : []), "OPTIONS"].join(", ");
+}
+
+/** What a browser asks before it sends a key across origins. */
+function preflight(exchange: Exchange): Response {
+  const methods = methodsOf(exchange.path);
+  const asked = exchange.request.headers.get("access-control-request-headers");
+  const headers = answerHeaders(exchange, {
+    "access-control-allow-methods": methods ? allowed(methods) : "GET, HEAD, POST, OPTIONS",
+    "access-control-allow-headers": asked ?? "authorization, content-type",
+    "access-control-max-age": "86400",
+    ...(methods ? { allow: allowed(methods) } : {}),
+  });
+  return new Response(null, { status: 204, headers });
+}
+
+function withoutBody(response: Response): Response {
+  // A stream that nobody will read must still give its slot back.
+  void response.body?.cancel();
+  return new Response(null, { status: response.status, headers: response.headers });
+}

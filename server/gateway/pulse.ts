@@ -1,0 +1,41 @@
+// One timer for all open streams. It keeps silent ones alive, hangs up on readers that have stopped reading, and on
+// engines that have stopped talking. One timer each would cost more than the rest of a chunk's way.
+
+export interface Beat {
+  /** Set whenever something was sent or received; in the clock of `now`. */
+  lastMs: number;
+  /** Called at every tick with the time since `lastMs`. */
+  onTick(quietMs: number): void;
+}
+
+export interface Pulse {
+  now(): number;
+  add(beat: Beat): void;
+  remove(beat: Beat): void;
+  stop(): void;
+}
+
+/** @param tickMs how late a deadline may be noticed, at most */
+export function createPulse(tickMs = 500, now: () => number = () => performance.now()): Pulse {
+  const beats = new Set<Beat>();
+  let timer: ReturnType<typeof setInterval> | null = null;
+  const tick = () => {
+    const at = now();
+    for (const beat of beats) beat.onTick(at - beat.lastMs);
+  };
+  const rest = () => {
+    if (timer) clearInterval(timer);
+    timer = null;
+  };
+  return {
+    now,
+    add: (beat) => {
+      beats.add(beat);
+      timer ??= setInterval(tick, tickMs);
+    },
+    remove: (beat) => {
+      if (beats.delete(beat) && beats.size === 0) rest();
+    },
+    stop: rest,
+  };
+}

@@ -1,0 +1,146 @@
+// Builds the rooms, joins them, and listens. The only file that knows every room.
+
+import type { Server } from "bun";
+import pino from "pino";
+import { createAccounts } from "./accounts/accounts.ts";
+import { createAdmission } from "./admission/admission.ts";
+import { availableBytes, checkMemory, checkRuntime, describeListenError } from "./checks.ts";
+import { type Config, loadConfig } from "./config.ts";
+import { createFleet, type Engine, type Fleet } from "./fleet/fleet.ts";
+import { createCatalogue } from "./gateway/catalogue.ts";
+import { createGateway } from "./gateway/gateway.ts";
+import { createPulse } from "./gateway/pulse.ts";
+import { createReport } from "./report.ts";
+import { lockHome, openStore } from "./store/store.ts";
+
+export interface StartOptions {
+  env: Record<string, string | undefined>;
+  port?: number;
+  host?: string;
+  home?: string;
+  simulate?: boolean;
+  dataDir?: string;
+}
+
+/**
+ * Starts the server and resolves once it is ready: every pinned model has answered, or has failed for good.
+ * @throws StartError with one line for the operator
+ */
+export async function start(options: StartOptions): Promise<void> {
+  const report = createReport((text) => process.stderr.write(text), process.stderr.isTTY === true);
+  const config = loadConfig(options);
+  // On a terminal the report speaks; JSON lines between its own only when they matter.
+  const level = process.stderr.isTTY && !options.env.OXBOW_LOG_LEVEL ? "warn" : config.logLevel;
+  const log = pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
+  checkRuntime(options.env);
+  const lock = lockHome(config.home);
+  const store = await openStore(config.home);
+  const accounts = await createAccounts(store, { home: config.home, pepper: config.pepper, now: Date.now });
+
+  const fleet = createFleet({
+    engines: config.engines,
+    kinds: config.kinds,
+    models: config.models,
+    env: options.env,
+    loadMsMax: config.limits.loadMsMax,
+    log,
+  });
+  const admission = createAdmission<Engine>({
+    place: fleet.place,
+    depthMax: config.limits.queueDepthMax,
+    waitMsMax: config.limits.queueWaitMsMax,
+    now: () => performance.now(),
+  });
+  fleet.onFree(admission.pump);
+
+  let draining = false;
+  fleet.onChange((status) => draining || report.model(status));
+  const pulse = createPulse();
+  const handle = createGateway({
+    accounts,
+    admission,
+    fleet,
+    catalogue: createCatalogue(config.models),
+    pulse,
+    limits: config.limits,
+    version: config.version,
+    draining: () => draining,
+    log,
+  });
+  const pinned = config.engines.filter((entry) => entry.pinned);
+  checkMemory(
+    pinned.reduce((sum, entry) => sum + fleet.estimateBytes(entry), 0),
+    availableBytes(),
+  );
+  const server = listen(config, handle);
+  const baseUrl = `http://${urlHost(config.host)}:${server.port}/v1`;
+  report.plan(planOf(config, baseUrl, fleet));
+  // Nothing that commonly fails comes after this, and the key goes out at once: it cannot be shown a second time.
+  const firstKey = await accounts.bootstrap({ plan: config.adminPlan, bootstrapKey: config.bootstrapKey });
+  if (firstKey) {
+    report.firstKey();
+    process.stdout.write(`${firstKey}\n`);
+  }
+
+  async function drain(signal: string): Promise<void> {
+    if (draining) process.exit(1); // asked twice: at once. Workers see the end of their input and go too.
+    draining = true;
+    report.say(`\n${signal}: finishing ${server.pendingRequests} requests, taking no more`);
+    admission.close();
+    void server.stop();
+    const until = performance.now() + config.limits.drainMsMax;
+    while (server.pendingRequests > 0 && performance.now() < until) await Bun.sleep(DRAIN_POLL_MS);
+    await server.stop(true);
+    pulse.stop();
+    await fleet.stop();
+    await accounts.close();
+    await store.close();
+    lock.release();
+    process.exit(0);
+  }
+  for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => void drain(signal));
+
+  await fleet.start();
+  if (draining) return;
+  const callable = fleet.states().find((status) => status.state === "warm");
+  if (fleet.ready()) report.ready(baseUrl, callable?.id);
+  else report.say(`\nUp at ${baseUrl}, but not ready: a model that must be warm is not (see above, and /ready).`);
+}
+
+const DRAIN_POLL_MS = 20;
+
+type Handle = ReturnType<typeof createGateway>;
+
+function listen(config: Config, handle: Handle): Server<undefined> {
+  try {
+    const server: Server<undefined> = Bun.serve({
+      hostname: config.host,
+      port: config.port,
+      // Cuts who connects and says nothing. Lifted for each call once its head is there: our own deadlines hold then.
+      idleTimeout: IDLE_S,
+      // Ours is lower and answers with an envelope; this one would answer with an empty page.
+      maxRequestBodySize: config.limits.bodyBytesMax * 4,
+      fetch: (request) => handle(request, () => server.timeout(request, 0)),
+    });
+    return server;
+  } catch (error) {
+    throw describeListenError(error, config);
+  }
+}
+
+const IDLE_S = 30;
+
+function urlHost(host: string): string {
+  if (host === "0.0.0.0" || host === "::") return "localhost";
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+function planOf(config: Config, baseUrl: string, fleet: Fleet) {
+  const engines = config.engines.map((entry) => ({
+    id: entry.id,
+    models: entry.models === "all" ? "the whole catalogue" : entry.models.map((model) => model.id).join(", "),
+    slots: entry.slots,
+    bytes: fleet.estimateBytes(entry),
+  }));
+  return { version: config.version, baseUrl, home: config.home, engines, freeBytes: availableBytes() };
+}

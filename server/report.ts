@@ -1,0 +1,92 @@
+// What the operator reads while the server starts: the plan, a line for each step as it gets done, and at the end how to
+// make the first call. For people, so it goes to standard error; the first key alone goes to standard output.
+
+import type { ModelStatus } from "./fleet/fleet.ts";
+
+export interface Plan {
+  version: string;
+  baseUrl: string;
+  home: string;
+  /** One line for each engine: its name, its models, and roughly the memory it will take. */
+  engines: { id: string; models: string; slots: number; bytes: number }[];
+  /** Free memory of the machine, or of the control group. */
+  freeBytes: number;
+}
+
+export interface Report {
+  plan(plan: Plan): void;
+  done(text: string): void;
+  /** A model's state has changed, and with it that of its engine. */
+  model(status: ModelStatus): void;
+  /** Says what the line that follows on standard output is. */
+  firstKey(): void;
+  ready(baseUrl: string, model: string | undefined): void;
+  say(text: string): void;
+}
+
+/**
+ * @param write takes text for standard error
+ * @param live whether a line may be written over, as on a terminal
+ */
+export function createReport(write: (text: string) => void, live: boolean): Report {
+  let open = false;
+  const last = new Map<string, string>();
+
+  /** A line that a later one of the same step may replace. */
+  function passing(text: string): void {
+    if (live) write(`\r\x1b[2K${text}`);
+    open = live;
+  }
+  function line(text: string): void {
+    write(`${open ? "\r\x1b[2K" : ""}${text}\n`);
+    open = false;
+  }
+
+  return {
+    plan: ({ version, baseUrl, home, engines, freeBytes }) => {
+      line(`Oxbow ${version}`);
+      line(`  base URL  ${baseUrl}`);
+      line(`  home      ${home}`);
+      for (const { id, models, slots, bytes } of engines) {
+        line(`  engine    ${id}: ${models}, ${slots} at a time, about ${inMegabytes(bytes)}`);
+      }
+      line(`  memory    ${inMegabytes(freeBytes)} free`);
+      line("");
+    },
+    done: (text) => line(`  ✓ ${text}`),
+    model: (status) => {
+      // The models of one engine change together: one line for all of them.
+      const name = status.engine;
+      const key = `${status.state}${status.reason ?? ""}`;
+      if (status.state === "loading") {
+        const percent = status.progress === undefined ? "" : ` ${Math.round(status.progress * 100)} %`;
+        passing(`  … ${name} loading${percent}`);
+      } else if (last.get(name) !== key) {
+        line(
+          status.state === "warm"
+            ? `  ✓ ${status.id} warm`
+            : `  ✗ ${status.id} ${status.state}: ${status.reason ?? ""}`,
+        );
+      }
+      last.set(name, key);
+    },
+    firstKey: () => line("  Your first API key, shown this once (keep it as OXBOW_API_KEY):"),
+    ready: (baseUrl, model) => {
+      line(`\nReady at ${baseUrl}\n`);
+      if (model) line(`${curl(baseUrl, model)}\n`);
+    },
+    say: line,
+  };
+}
+
+function curl(baseUrl: string, model: string): string {
+  return [
+    `  curl ${baseUrl}/chat/completions \\`,
+    `    -H "Authorization: Bearer $OXBOW_API_KEY" -H "Content-Type: application/json" \\`,
+    `    -d '{"model": "${model}", "messages": [{"role": "user", "content": "Hello!"}]}'`,
+  ].join("\n");
+}
+
+function inMegabytes(bytes: number): string {
+  return bytes >= 1e10 ? `${(bytes / 1e9).toFixed(0)} GB` : `${Math.ceil(bytes / 1e6)} MB`;
+}

@@ -1,0 +1,134 @@
+// What the worker's tests share: loading a generated model in this process, and starting the real worker process on one and
+// calling it over its socket.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createSseReader, type WorkerConfig, type WorkerHealth, type WorkerModel } from "@oxbow/contract";
+import { readGgufHeader } from "./gguf-header.ts";
+import type { Job } from "./job.ts";
+import { type LoadedModel, loadModel } from "./load.ts";
+
+/** A directory of its own for a test file; call the function to remove it. */
+export function temporaryDirectory(): { path: string; remove(): void } {
+  const path = mkdtempSync(join(tmpdir(), "oxbow-llama-"));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** Loads a model into this process. Nothing frees it before the process ends: it is small. */
+export function loadHere(file: string, slots: number, contextTokens: number): Promise<LoadedModel> {
+  return loadModel({
+    file,
+    header: readGgufHeader(file),
+    slots,
+    contextTokens,
+    threads: 1,
+    gpu: false,
+    gpuLayers: 0,
+    batchTokens: 64,
+    signal: new AbortController().signal,
+    onProgress: () => {},
+    log: () => {},
+  });
+}
+
+/** A greedy job; what it generates is pushed to `tokens`. */
+export function greedyJob(prompt: ArrayLike<number>, maxTokens: number, tokens: number[]): Job {
+  return {
+    prompt: Uint32Array.from(prompt),
+    maxTokens,
+    sampling: { temperature: 0 },
+    logprobs: null,
+    scorePrompt: false,
+    onToken(token) {
+      tokens.push(token);
+      return true;
+    },
+    signal: new AbortController().signal,
+  };
+}
+
+export interface TestWorker {
+  socket: string;
+  process: Bun.Subprocess<"pipe", "ignore", "pipe">;
+  /** What it wrote to standard error so far. */
+  log(): string;
+  get(path: string): Promise<Response>;
+  post(path: string, body: unknown, signal?: AbortSignal): Promise<Response>;
+  /** The body as parsed JSON, whatever the status. */
+  json<T = Record<string, unknown>>(path: string, body: unknown): Promise<T>;
+  /** The data of each event, parsed, up to `[DONE]`. Throws when the stream ends without it. */
+  events<T = Record<string, unknown>>(path: string, body: unknown): Promise<T[]>;
+  stop(): Promise<void>;
+}
+
+export interface WorkerSetup {
+  slots?: number;
+  options?: Record<string, unknown>;
+  model?: Partial<WorkerModel>;
+  /** Absent: one of its own. */
+  socket?: string;
+}
+
+/** Starts the worker without waiting for the model. */
+export function startWorker(file: string, directory: string, setup: WorkerSetup = {}): TestWorker {
+  const socket = setup.socket ?? join(directory, `w${Math.random().toString(36).slice(2, 10)}.sock`);
+  const model = { id: "test", aliases: ["alias"], category: "chat", capabilities: ["tools"], contextTokens: 1024 };
+  const config: WorkerConfig = {
+    socket,
+    models: [{ ...model, file, ...setup.model }],
+    slots: setup.slots ?? 4,
+    threads: 1,
+    options: { gpu: false, ...setup.options },
+  };
+  const process = Bun.spawn([Bun.argv[0]!, join(import.meta.dir, "main.ts"), JSON.stringify(config)], {
+    stdin: "pipe",
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  let log = "";
+  void (async () => {
+    const decoder = new TextDecoder();
+    for await (const bytes of process.stderr) log += decoder.decode(bytes, { stream: true });
+  })();
+  const url = (path: string) => `http://worker${path}`;
+  const post = (path: string, body: unknown, signal?: AbortSignal) =>
+    fetch(url(path), { method: "POST", body: JSON.stringify(body), unix: socket, ...(signal ? { signal } : {}) });
+  return {
+    socket,
+    process,
+    log: () => log,
+    get: (path) => fetch(url(path), { unix: socket }),
+    post,
+    json: async <T>(path: string, body: unknown) => (await (await post(path, body)).json()) as T,
+    events: async <T>(path: string, body: unknown) => eventsOf<T>(await post(path, body)),
+    async stop() {
+      process.kill("SIGKILL");
+      await process.exited;
+    },
+  };
+}
+
+/** Starts the worker and waits until it is warm. */
+export async function startWarm(file: string, directory: string, setup: WorkerSetup = {}): Promise<TestWorker> {
+  const worker = startWorker(file, directory, setup);
+  while (worker.process.exitCode === null) {
+    const health = await worker.get("/health").then(
+      (answer) => answer.json() as Promise<WorkerHealth>,
+      () => null,
+    );
+    if (health?.state === "warm") return worker;
+    await Bun.sleep(10);
+  }
+  throw new Error(`the worker ended with ${worker.process.exitCode}: ${worker.log()}`);
+}
+
+export async function eventsOf<T>(answer: Response): Promise<T[]> {
+  if (answer.status !== 200) throw new Error(`status ${answer.status}: ${await answer.text()}`);
+  const reader = createSseReader();
+  const data: string[] = [];
+  for await (const bytes of answer.body!) data.push(...reader.push(bytes).map((event) => event.data));
+  data.push(...reader.end().map((event) => event.data));
+  if (data.at(-1) !== "[DONE]") throw new Error(`no [DONE] after ${data.length} events; last: ${data.at(-1)}`);
+  return data.slice(0, -1).map((text) => JSON.parse(text) as T);
+}

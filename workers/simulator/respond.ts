@@ -1,0 +1,85 @@
+// One way out for every endpoint: whole or streamed, at the job's pace, with the fault that was asked for.
+
+import { ApiError, errorBody, inBandError, SSE_DONE, SSE_HEADERS } from "@oxbow/contract";
+import { createBody } from "./body.ts";
+import type { Job } from "./engine.ts";
+import { cutAt, type Fault, withFault } from "./faults.ts";
+import { wait, waitForever } from "./pace.ts";
+
+export interface Answer {
+  stream: boolean;
+  /** Steps in time: tokens of the longest choice. */
+  steps: number;
+  /** Events of a stream, one piece per step, then the last ones; without `[DONE]`. */
+  events(): Iterable<string>;
+  whole(): object;
+  finish: string;
+  completionTokens: number;
+}
+
+/** @throws ApiError for a fault that a whole answer cannot hold; the signal's reason on hang-up */
+export async function respond(answer: Answer, job: Job, fault: Fault | null): Promise<Response> {
+  if (fault?.kind === "empty") {
+    job.end("error", 0);
+    return new Response(null, { headers: answer.stream ? SSE_HEADERS : JSON_HEADERS });
+  }
+  if (answer.stream) return streamed(answer, job, fault);
+  try {
+    return await whole(answer, job, fault);
+  } finally {
+    job.end("error", 0);
+  }
+}
+
+const JSON_HEADERS = { "content-type": "application/json" };
+
+function streamed(answer: Answer, job: Job, fault: Fault | null): Response {
+  const pieces = fault ? withFault(toDone(answer), answer.steps, fault) : toDone(answer);
+  const body = createBody(pieces, {
+    firstMs: job.firstMs,
+    betweenMs: job.betweenMs,
+    steps: answer.steps,
+    signal: job.signal,
+    onAbort: () => inBandError(errorBody(errorOf(job.signal.reason))),
+    onEnd: (error) => (error === undefined ? job.end(answer.finish, answer.completionTokens) : job.end("error", 0)),
+  });
+  return new Response(body, { headers: SSE_HEADERS });
+}
+
+function errorOf(reason: unknown): ApiError {
+  return reason instanceof ApiError ? reason : new ApiError("engine_interrupted", "The call was ended.");
+}
+
+function* toDone(answer: Answer): Generator<string> {
+  yield* answer.events();
+  yield SSE_DONE;
+}
+
+async function whole(answer: Answer, job: Job, fault: Fault | null): Promise<Response> {
+  const ms = job.firstMs + job.betweenMs * Math.max(0, answer.steps - 1);
+  if (ms > 0) await wait(ms, job.signal);
+  const text = JSON.stringify(answer.whole());
+  switch (fault?.kind) {
+    case "interrupt":
+      throw new ApiError("engine_failed", "The engine failed in the middle of the answer. (simulated)");
+    case "stall":
+      return await waitForever(job.signal);
+    case "garbage":
+      return new Response(text.slice(0, text.length / 2), { headers: JSON_HEADERS });
+    case "reset":
+      return new Response(cutBody(text, fault.atByte ?? Math.floor(text.length / 2), job), { headers: JSON_HEADERS });
+  }
+  job.end(answer.finish, answer.completionTokens);
+  return new Response(text, { headers: JSON_HEADERS });
+}
+
+function cutBody(text: string, bytes: number, job: Job): ReadableStream<Uint8Array> {
+  return createBody(cutAt([text], bytes), {
+    firstMs: 0,
+    betweenMs: 0,
+    steps: 0,
+    signal: job.signal,
+    onAbort: () => "",
+    onEnd: () => job.end("error", 0),
+  });
+}

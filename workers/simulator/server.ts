@@ -1,0 +1,104 @@
+// The worker's HTTP: which endpoint, which model, and every error as the contract's envelope.
+
+import {
+  ApiError,
+  errorBody,
+  newId,
+  parseJsonObject,
+  retryHeaders,
+  type WorkerConfig,
+  type WorkerHealth,
+  type WorkerModel,
+} from "@oxbow/contract";
+import type { Ask } from "./ask.ts";
+import { chat } from "./chat.ts";
+import { completions } from "./completions.ts";
+import { engineRoutes } from "./dress.ts";
+import { createEngine } from "./engine.ts";
+import { errorOfFault, FAULT_MODELS, simulationOf } from "./faults.ts";
+import { json, type Route } from "./http.ts";
+import { readOptions } from "./options.ts";
+
+export type Handler = (request: Request) => Promise<Response>;
+
+/** @throws Error naming a bad option */
+export function createSimulator(config: WorkerConfig): Handler {
+  const options = readOptions(config.options);
+  const engine = createEngine(config, options);
+  const models = new Map<string, WorkerModel>(FAULT_MODELS.map((id) => [id, faultModel(id)]));
+  for (const model of config.models) for (const id of [...model.aliases, model.id]) models.set(id, model);
+
+  const routes: Record<string, Route> = {
+    "GET /health": () => json({ state: "warm", progress: 1 } satisfies WorkerHealth),
+    "GET /metrics": () => new Response(engine.metrics(), { headers: { "content-type": "text/plain; version=0.0.4" } }),
+    "GET /v1/models": () => json({ object: "list", data: [...new Set(models.values())].map(modelObject) }),
+    "POST /v1/chat/completions": (request) => answer(request, chat),
+    "POST /v1/completions": (request) => answer(request, completions),
+    ...engineRoutes(options.dress, engine, (id) => findModel(models, id)),
+  };
+
+  async function answer(request: Request, endpoint: (ask: Ask) => Promise<Response>): Promise<Response> {
+    const body = parseJsonObject(await request.bytes());
+    const simulation = simulationOf(body, request.headers);
+    const { fault } = simulation;
+    if (fault?.kind === "error") throw errorOfFault(fault);
+    if (fault?.kind === "html") return new Response(PAGE, { status: 502, headers: { "content-type": "text/html" } });
+    // What the field holds when it is no string is for the endpoint's own check of types.
+    const model = typeof body.model === "string" ? findModel(models, body.model) : faultModel("");
+    return endpoint({ body, model, engine, simulation, signal: request.signal });
+  }
+
+  return async (request) => {
+    let response: Response;
+    try {
+      response = await routeOf(routes, request)(request);
+    } catch (error) {
+      response = errorResponse(error, request.signal);
+    }
+    response.headers.set("x-request-id", newId("req_"));
+    response.headers.set("x-oxbow-simulated", "true");
+    return response;
+  };
+}
+
+const PAGE = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n";
+
+function faultModel(id: string): WorkerModel {
+  const capabilities = ["tools", "vision", "structured_outputs"];
+  return { id, aliases: [], category: "chat", capabilities, contextTokens: 131_072 };
+}
+
+function modelObject(model: WorkerModel): object {
+  return { id: model.id, object: "model", created: CREATED, owned_by: "simulator" };
+}
+
+/** The day this simulator was written: models need some date of birth, and the same one every time. */
+const CREATED = Date.UTC(2026, 10, 21) / 1000;
+
+function findModel(models: ReadonlyMap<string, WorkerModel>, id: string): WorkerModel {
+  const model = models.get(id);
+  if (model) return model;
+  const text = `The model \`${id.slice(0, 128)}\` does not exist or you do not have access to it.`;
+  throw new ApiError("model_not_found", text, { param: "model" });
+}
+
+function routeOf(routes: Record<string, Route>, request: Request): Route {
+  const path = new URL(request.url).pathname.replace(/(?<=.)\/+$/, "");
+  const route = routes[`${request.method} ${path}`];
+  if (route) return route;
+  const methods = Object.keys(routes).flatMap((key) => (key.endsWith(` ${path}`) ? key.split(" ")[0]! : []));
+  if (methods.length === 0) throw new ApiError("unknown_url", `Invalid URL (${request.method} ${path.slice(0, 256)})`);
+  throw new ApiError("method_not_supported", `Not allowed to ${request.method} on ${path}.`, {
+    headers: { allow: methods.join(", ") },
+  });
+}
+
+function errorResponse(error: unknown, signal: AbortSignal): Response {
+  // Nobody is there to read it; the status is the one that proxies log for a caller who hung up.
+  if (signal.aborted) return new Response(null, { status: 499 });
+  if (!(error instanceof ApiError)) console.error("simulator: unexpected error:", error);
+  const known =
+    error instanceof ApiError ? error : new ApiError("internal_error", "The simulator failed.", { cause: error });
+  const headers = { "content-type": "application/json", ...retryHeaders(known) };
+  return new Response(JSON.stringify(errorBody(known)), { status: known.kind.status, headers });
+}
