@@ -36,8 +36,8 @@ export function createAnswer(
 ): Answer {
   const decode = createTextDecoder();
   const filter = createStopFilter(stops);
-  /** Of tokens whose text is not out yet. */
-  let pending: TokenLogprob[] = [];
+  /** Of tokens whose text is not out yet, with the text each one completed. */
+  let pending: { entry: TokenLogprob; text: string }[] = [];
   /** Tokens since the last piece: they belong to the kind of the next one. */
   let unread = 0;
   let stopped = false;
@@ -48,8 +48,22 @@ export function createAnswer(
 
   function content(text: string): void {
     if (text === "") return;
-    emit({ kind: "content", text, logprobs: wantsLogprobs ? pending : undefined });
+    emit({ kind: "content", text, logprobs: wantsLogprobs ? scoresOf(text) : undefined });
     pending = [];
+  }
+
+  /** The pending log-probabilities without those of markers that stood before `text`. */
+  function scoresOf(text: string): TokenLogprob[] {
+    const begin = pending
+      .map((token) => token.text)
+      .join("")
+      .indexOf(text);
+    let at = 0;
+    return pending.flatMap((token) => {
+      const start = at;
+      at += token.text.length;
+      return start < begin && at <= begin ? [] : [token.entry];
+    });
   }
 
   function take(piece: OutputPiece): void {
@@ -89,9 +103,9 @@ export function createAnswer(
     push(token, logprobs) {
       tokens++;
       unread++;
-      const bytes = vocabulary.bytesOf(token);
-      if (wantsLogprobs && logprobs) pending.push(tokenLogprob(token, logprobs, vocabulary));
-      takeAll(reader.push(decode(bytes)));
+      const text = decode(vocabulary.bytesOf(token));
+      if (wantsLogprobs && logprobs) pending.push({ entry: tokenLogprob(token, logprobs, vocabulary), text });
+      if (text !== "") takeAll(reader.push(text));
       return !stopped;
     },
     end() {
@@ -102,7 +116,7 @@ export function createAnswer(
       }
       closeArguments();
     },
-    leftover: () => (pending.length > 0 && calls === 0 ? pending : undefined),
+    leftover: () => (pending.length > 0 && calls === 0 ? pending.map(({ entry }) => entry) : undefined),
     get tokens() {
       return tokens;
     },

@@ -48,7 +48,7 @@ export async function chat(body: Record<string, unknown>, request: Request, host
   const id = newId("chatcmpl-");
   const created = unixSeconds();
   return plan.call.stream
-    ? streamChat(plan, id, created, request, host)
+    ? await streamChat(plan, id, created, request, host)
     : Response.json(await wholeChat(plan, id, created, request.signal, host));
 }
 
@@ -123,7 +123,7 @@ function usage(plan: Plan, outcomes: Outcome[], answers: Answer[]): Usage {
   });
 }
 
-function streamChat(plan: Plan, id: string, created: number, request: Request, host: Host): Response {
+function streamChat(plan: Plan, id: string, created: number, request: Request, host: Host): Promise<Response> {
   const { call, policy, choices } = plan;
   const includeUsage = call.stream_options?.include_usage === true;
   const chunks = createChatChunks({

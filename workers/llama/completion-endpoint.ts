@@ -53,7 +53,7 @@ export async function complete(body: Record<string, unknown>, request: Request, 
   };
   if (plan.call.stream) {
     const chunks = createCompletionChunks(head);
-    return streamResponse(request, host.log, async (send, signal) => {
+    return await streamResponse(request, host.log, async (send, signal) => {
       const finished = await generateAll(plan, host, signal, (choice) => send(chunks.text(choice)));
       if (head.includeUsage) send(chunks.usage(usageFor(plan, finished)));
     });
@@ -146,7 +146,7 @@ async function generateAll(
 /** Sends a choice in chunks, one behind: the last chunk with text carries the reason. Keeps the whole, too. */
 function createChoiceWriter(index: number, wantsLogprobs: boolean, send: (chunk: CompletionChoice) => void) {
   let held: TextEvent | null = null;
-  const whole: TextEvent = emptyEvent();
+  const whole = emptyEvent();
   const chunk = (event: TextEvent, reason: CompletionChoice["finish_reason"]): CompletionChoice => ({
     text: event.text,
     index,
@@ -155,19 +155,26 @@ function createChoiceWriter(index: number, wantsLogprobs: boolean, send: (chunk:
   });
   return {
     take(event: TextEvent): void {
-      if (held) send(chunk(held, null));
-      held = event;
-      whole.text += event.text;
-      whole.logprobs.tokens.push(...event.logprobs.tokens);
-      whole.logprobs.token_logprobs.push(...event.logprobs.token_logprobs);
-      whole.logprobs.text_offset.push(...event.logprobs.text_offset);
-      whole.logprobs.top_logprobs?.push(...(event.logprobs.top_logprobs ?? []));
+      append(whole, event);
+      if (held && event.text === "") append(held, event);
+      else {
+        if (held) send(chunk(held, null));
+        held = event;
+      }
     },
     close(reason: "stop" | "length"): CompletionChoice {
       send(chunk(held ?? emptyEvent(), reason));
       return chunk(whole, reason);
     },
   };
+}
+
+function append(event: TextEvent, more: TextEvent): void {
+  event.text += more.text;
+  event.logprobs.tokens.push(...more.logprobs.tokens);
+  event.logprobs.token_logprobs.push(...more.logprobs.token_logprobs);
+  event.logprobs.text_offset.push(...more.logprobs.text_offset);
+  event.logprobs.top_logprobs?.push(...(more.logprobs.top_logprobs ?? []));
 }
 
 function emptyEvent(): TextEvent {

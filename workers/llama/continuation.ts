@@ -84,7 +84,10 @@ export function createContinuation(vocabulary: Vocabulary, options: Continuation
       return !stopped;
     },
     end(): void {
-      if (!stopped) emit(filter.end());
+      if (stopped) return;
+      emit(filter.end());
+      // Tokens that left no text, such as half a character, still have their log-probabilities.
+      if (lists.tokens.length > 0) options.emit({ text: "", logprobs: lists });
     },
     tokens: () => tokens,
     /** Mean log-probability of the tokens, so far as they were asked for. */

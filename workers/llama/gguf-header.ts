@@ -96,16 +96,16 @@ function createReader(file: number, size: number) {
       if (count > size - at) throw new UnusableModel("is cut off: its header goes on beyond the end of the file");
       at += count;
     },
-    /** @param keep false: a string that is only stepped over */
-    string(keep: boolean): string {
+    /** Empty when longer than `TEXT_BYTES_MAX`. Bytes become characters one by one: enough to compare and to show. */
+    string(): string {
       const length = u64();
       if (length > size - at) throw new UnusableModel("is damaged: a text in its header is longer than the file");
-      if (!keep || length > TEXT_BYTES_MAX) {
+      if (length > TEXT_BYTES_MAX) {
         at += length;
         return "";
       }
       const offset = need(length);
-      return buffer.toString("utf8", offset, offset + length);
+      return buffer.toString("latin1", offset, offset + length);
     },
   };
 }
@@ -155,11 +155,12 @@ function readMetadata(reader: Reader, count: number): Pick<GgufHeader, "values" 
   const values: GgufHeader["values"] = new Map();
   const arrays: GgufHeader["arrays"] = new Map();
   for (let i = 0; i < count; i++) {
-    const key = reader.string(true);
-    if (key === "") throw new UnusableModel("is damaged: a key of its header is empty or far too long");
+    const key = reader.string();
+    // ASCII, says the format; the library aborts on a key that begins with a zero byte.
+    if (!/^[\x20-\x7e]+$/.test(key)) throw new UnusableModel(`is damaged: ${show(key)} is no key`);
     if (values.has(key) || arrays.has(key)) throw new UnusableModel(`is damaged: its key ${show(key)} appears twice`);
     const type = reader.u32();
-    if (type === STRING) values.set(key, reader.string(true));
+    if (type === STRING) values.set(key, reader.string());
     else if (type === ARRAY) arrays.set(key, skipArray(reader, key));
     else values.set(key, scalarOf(type, key).read(reader));
   }
@@ -173,10 +174,22 @@ function skipArray(reader: Reader, key: string): { type: number; length: number 
   if (length * bytesMin > reader.left()) {
     throw new UnusableModel(`is damaged: its list ${show(key)} is longer than the file`);
   }
-  if (type === STRING) for (let i = 0; i < length; i++) reader.string(false);
-  else reader.skip(length * bytesMin);
+  if (type !== STRING) reader.skip(length * bytesMin);
+  else if (key === TOKENS) refuseRepeated(reader, length);
+  else for (let i = 0; i < length; i++) reader.skip(reader.u64());
   return { type, length };
 }
+
+/** The loader aborts when two tokens are the same. */
+function refuseRepeated(reader: Reader, count: number): void {
+  const seen = new Set<string>();
+  for (let i = 0; i < count; i++) {
+    seen.add(reader.string());
+    if (seen.size <= i) throw new UnusableModel("is damaged: a token of its vocabulary appears twice");
+  }
+}
+
+const TOKENS = "tokenizer.ggml.tokens";
 
 function scalarOf(type: number, key: string) {
   const scalar = SCALARS[type];
@@ -191,7 +204,7 @@ function readTensors(reader: Reader, count: number, values: GgufHeader["values"]
     throw new UnusableModel("is damaged: its alignment is not a power of two");
   }
   for (let i = 0; i < count; i++) {
-    const name = reader.string(true);
+    const name = reader.string();
     const dimensions = reader.u32();
     if (dimensions < 1 || dimensions > 4)
       throw new UnusableModel(`is damaged: ${show(name)} has ${dimensions} dimensions`);
@@ -252,7 +265,12 @@ function checkModel({ values, arrays, tensors }: GgufHeader): void {
   if ((values.get(`${architecture}.block_count`) as number) > BLOCKS_MAX) {
     throw new UnusableModel(`is damaged: it counts more than ${BLOCKS_MAX} blocks`);
   }
+  checkWidth(architecture, values, arrays, tensors);
   checkHeads(architecture, values, arrays, tensors);
+  for (const [key, value] of values) {
+    if (!key.endsWith("_epsilon") || (Number.isFinite(value) && (value as number) >= 0)) continue;
+    throw new UnusableModel(`is damaged: ${show(key)} is ${value}`);
+  }
   checkVocabulary(values, arrays);
   if (values.get(`${architecture}.pooling_type`)) {
     throw new UnusableModel("makes embeddings or scores, not text");
@@ -261,6 +279,20 @@ function checkModel({ values, arrays, tensors }: GgufHeader): void {
 
 /** `LLAMA_MAX_LAYERS` of llama.cpp. */
 const BLOCKS_MAX = 512;
+
+/** Without a width, tensors of the feed-forward part would have no rows. */
+function checkWidth(
+  architecture: string,
+  values: GgufHeader["values"],
+  arrays: GgufHeader["arrays"],
+  tensors: GgufHeader["tensors"],
+): void {
+  const key = `${architecture}.feed_forward_length`;
+  const width = values.get(key);
+  if (arrays.has(key) || (typeof width === "number" && width >= 1)) return;
+  if (![...tensors.keys()].some((name) => name.endsWith(".ffn_down.weight"))) return;
+  throw new UnusableModel(`is damaged: ${show(key)} is ${width ?? "missing"}`);
+}
 
 /** Zero heads divide by zero in native code. Models without attention state zero and are fine. */
 function checkHeads(
@@ -281,7 +313,7 @@ function checkHeads(
 
 /** The loader indexes the lists beside the tokens without asking how long they are. */
 function checkVocabulary(values: GgufHeader["values"], arrays: GgufHeader["arrays"]): void {
-  const tokens = arrays.get("tokenizer.ggml.tokens");
+  const tokens = arrays.get(TOKENS);
   if (typeof values.get("tokenizer.ggml.model") !== "string" || !tokens || tokens.length === 0) {
     throw new UnusableModel("has no vocabulary");
   }

@@ -1,11 +1,11 @@
-// From a path to a model that answers: checks the file, loads it, makes its context, and reads its vocabulary and template.
+// From a checked file to a model that answers: loads it, makes its context, and reads its vocabulary and template.
 
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 import { cpus } from "node:os";
 import { getLlama, InsufficientMemoryError, LlamaLogLevel, type LlamaModel } from "node-llama-cpp";
 import { type ChatTemplate, createChatTemplate } from "./chat/template.ts";
-import { type GgufHeader, readGgufHeader, UnusableModel } from "./gguf-header.ts";
+import { type GgufHeader, UnusableModel } from "./gguf-header.ts";
 import { type Native, openNative } from "./native.ts";
 import type { LlamaOptions } from "./options.ts";
 import { createPromptGuard } from "./prompt-guard.ts";
@@ -27,6 +27,8 @@ export interface LoadedModel {
 
 export interface LoadOptions extends Pick<LlamaOptions, "gpu" | "gpuLayers" | "batchTokens"> {
   file: string;
+  /** The file's header, checked. */
+  header: GgufHeader;
   contextTokens: number;
   slots: number;
   threads: number;
@@ -42,8 +44,7 @@ export interface LoadOptions extends Pick<LlamaOptions, "gpu" | "gpuLayers" | "b
  * @throws Error for what may pass: too little memory, no usable graphics card
  */
 export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
-  const { file, signal, onProgress } = options;
-  const header = readGgufHeader(file);
+  const { file, header, signal, onProgress } = options;
   // Native code tells its reasons in the log only: the last error is the reason of what is thrown next.
   let lastError = "";
   const llama = await getLlama({

@@ -4,8 +4,7 @@
 import { rmSync } from "node:fs";
 import { basename } from "node:path";
 import { EXIT_MODEL_UNUSABLE, type WorkerConfig, type WorkerModel } from "@oxbow/contract";
-import { UnusableModel } from "./gguf-header.ts";
-import { loadModel } from "./load.ts";
+import { readGgufHeader, UnusableModel } from "./gguf-header.ts";
 import { type LlamaOptions, readOptions } from "./options.ts";
 import { createScheduler } from "./scheduler.ts";
 import { serve } from "./server.ts";
@@ -27,9 +26,13 @@ async function main(): Promise<void> {
   const late = new Promise<never>((_, reject) => {
     slow.addEventListener("abort", () => reject(new Error(`loading took longer than ${options.loadMsMax} ms`)));
   });
+  const header = readGgufHeader(model.file);
+  // Only now: the library takes a quarter of a second to read, and the socket should answer before that.
+  const { loadModel } = await import("./load.ts");
   const loading = loadModel({
     ...options,
     file: model.file,
+    header,
     contextTokens: model.contextTokens,
     slots: config.slots,
     threads: config.threads,

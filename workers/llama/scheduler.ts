@@ -240,8 +240,9 @@ export function createScheduler(native: Native, options: SchedulerOptions): Sche
 
   return {
     refuseWhenFull() {
-      const free = slots.some((slot) => slot.run === null);
-      if (line.length < options.waitingMax || (free && line.length === 0)) return;
+      // Those who came since the last step stand in line too, though there is a slot for them.
+      const free = slots.filter((slot) => slot.run === null).length;
+      if (line.length - free < options.waitingMax) return;
       const text = "Too many requests are waiting for this model. Please try again in 1s.";
       throw new ApiError("queue_full", text, { retryAfterMs: 1000 });
     },

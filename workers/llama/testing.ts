@@ -1,14 +1,51 @@
-// What the worker's tests share: starting the real worker process on a generated model, and calling it over its socket.
+// What the worker's tests share: loading a generated model in this process, and starting the real worker process on one and
+// calling it over its socket.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createSseReader, type WorkerConfig, type WorkerHealth, type WorkerModel } from "@oxbow/contract";
+import { readGgufHeader } from "./gguf-header.ts";
+import type { Job } from "./job.ts";
+import { type LoadedModel, loadModel } from "./load.ts";
 
 /** A directory of its own for a test file; call the function to remove it. */
 export function temporaryDirectory(): { path: string; remove(): void } {
   const path = mkdtempSync(join(tmpdir(), "oxbow-llama-"));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** Loads a model into this process. Nothing frees it before the process ends: it is small. */
+export function loadHere(file: string, slots: number, contextTokens: number): Promise<LoadedModel> {
+  return loadModel({
+    file,
+    header: readGgufHeader(file),
+    slots,
+    contextTokens,
+    threads: 1,
+    gpu: false,
+    gpuLayers: 0,
+    batchTokens: 64,
+    signal: new AbortController().signal,
+    onProgress: () => {},
+    log: () => {},
+  });
+}
+
+/** A greedy job; what it generates is pushed to `tokens`. */
+export function greedyJob(prompt: ArrayLike<number>, maxTokens: number, tokens: number[]): Job {
+  return {
+    prompt: Uint32Array.from(prompt),
+    maxTokens,
+    sampling: { temperature: 0 },
+    logprobs: null,
+    scorePrompt: false,
+    onToken(token) {
+      tokens.push(token);
+      return true;
+    },
+    signal: new AbortController().signal,
+  };
 }
 
 export interface TestWorker {
@@ -29,11 +66,13 @@ export interface WorkerSetup {
   slots?: number;
   options?: Record<string, unknown>;
   model?: Partial<WorkerModel>;
+  /** Absent: one of its own. */
+  socket?: string;
 }
 
 /** Starts the worker without waiting for the model. */
 export function startWorker(file: string, directory: string, setup: WorkerSetup = {}): TestWorker {
-  const socket = join(directory, `w${Math.random().toString(36).slice(2, 10)}.sock`);
+  const socket = setup.socket ?? join(directory, `w${Math.random().toString(36).slice(2, 10)}.sock`);
   const model = { id: "test", aliases: ["alias"], category: "chat", capabilities: ["tools"], contextTokens: 1024 };
   const config: WorkerConfig = {
     socket,
