@@ -13,7 +13,8 @@ interface Result {
 
 const ROOT = join(import.meta.dir, "..");
 /** Paths, so that nothing of node_modules or of a developer's scratch folder is taken for a test. */
-const FOLDERS = ["./packages", "./server", "./workers", "./cli", "./models", "./bench", "./test"];
+const FOLDERS = ["./packages", "./server", "./workers", "./cli", "./models", "./docs", "./bench", "./test"];
+
 /** One test, however slow the machine: far more than any needs. */
 const TEST_MS_MAX = 60_000;
 
