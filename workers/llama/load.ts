@@ -72,7 +72,7 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
   const context = await model.createContext({
     contextSize: contextTokens,
     sequences: options.slots,
-    batchSize: Math.max(options.batchTokens, 2 * options.slots),
+    batchSize: options.batchTokens,
     threads: options.threads,
     createSignal: signal,
     failedCreationRemedy: false,
@@ -84,7 +84,7 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
     vocabulary,
     template: readTemplate(model, vocabulary),
     guard: createPromptGuard(vocabulary.controlTexts),
-    contextTokens: Math.min(contextTokens, native.context.contextTokens),
+    contextTokens,
     fingerprint: fingerprintOf(file, header, `${llama.gpu} ${llama.llamaCppRelease.release} ${cpus()[0]?.model}`),
     keep: [llama, model, context],
   };

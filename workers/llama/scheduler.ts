@@ -9,6 +9,8 @@ import { choosePlace, commonPrefix, createSlots, type Slot } from "./slots.ts";
 
 export interface SchedulerOptions {
   slots: number;
+  /** Prompt and answer together, for one sequence. */
+  contextTokens: number;
   /** Tokens decoded in one step, more than `slots`. */
   batchTokens: number;
   /** Jobs that may wait for a slot before further calls are refused. */
@@ -47,7 +49,7 @@ export function createScheduler(native: Native, options: SchedulerOptions): Sche
   const counters: Counters = { promptTokens: 0, cachedTokens: 0, generatedTokens: 0, steps: 0 };
   const line: Run[] = [];
   /** A copy moves a slot's whole memory, used or not; computing a token costs at least 16 times as much as copying one. */
-  let copyMin = options.copyTokensMin ?? Math.max(64, Math.floor(context.contextTokens / 16));
+  let copyMin = options.copyTokensMin ?? Math.max(64, Math.floor(options.contextTokens / 16));
   let placements = 0;
   let looping = false;
 
@@ -222,7 +224,7 @@ export function createScheduler(native: Native, options: SchedulerOptions): Sche
       run.undelivered = { token, logprobs };
       run.produced++;
       counters.generatedTokens++;
-      if (run.produced >= job.maxTokens || slot.cache.length + 1 >= context.contextTokens) run.ended = "length";
+      if (run.produced >= job.maxTokens || slot.cache.length + 1 >= options.contextTokens) run.ended = "length";
     } catch (error) {
       leave(slot).reject(engineFailed(error));
     }
