@@ -5,10 +5,11 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { cpus } from "node:os";
 import { getLlama, InsufficientMemoryError, LlamaLogLevel, type LlamaModel } from "node-llama-cpp";
 import { type ChatTemplate, createChatTemplate } from "./chat/template.ts";
-import { type GgufHeader, UnusableModel } from "./gguf-header.ts";
+import type { GgufHeader } from "./gguf-check.ts";
 import { type Native, openNative } from "./native.ts";
 import type { LlamaOptions } from "./options.ts";
 import { createPromptGuard } from "./prompt-guard.ts";
+import { UnusableModel } from "./unusable.ts";
 import { createVocabulary, type Vocabulary } from "./vocabulary.ts";
 
 export interface LoadedModel {

@@ -4,10 +4,11 @@
 import { rmSync } from "node:fs";
 import { basename } from "node:path";
 import { EXIT_MODEL_UNUSABLE, type WorkerConfig, type WorkerModel } from "@oxbow/contract";
-import { readGgufHeader, UnusableModel } from "./gguf-header.ts";
+import { readGgufHeader } from "./gguf-header.ts";
 import { type LlamaOptions, readOptions } from "./options.ts";
 import { createScheduler } from "./scheduler.ts";
 import { serve } from "./server.ts";
+import { UnusableModel } from "./unusable.ts";
 
 const log = (line: string) => process.stderr.write(`${line}\n`);
 
