@@ -77,7 +77,10 @@ export async function start(options: StartOptions): Promise<void> {
   report.plan(planOf(config, baseUrl, fleet));
   // Nothing that commonly fails comes after this, and the key goes out at once: it cannot be shown a second time.
   const firstKey = await accounts.bootstrap({ plan: config.adminPlan, bootstrapKey: config.bootstrapKey });
-  if (firstKey) process.stdout.write(`${firstKey}\n`);
+  if (firstKey) {
+    report.firstKey();
+    process.stdout.write(`${firstKey}\n`);
+  }
 
   async function drain(signal: string): Promise<void> {
     if (draining) process.exit(1); // asked twice: at once. Workers see the end of their input and go too.
@@ -100,7 +103,7 @@ export async function start(options: StartOptions): Promise<void> {
   await fleet.start();
   if (draining) return;
   const callable = fleet.states().find((status) => status.state === "warm");
-  if (fleet.ready()) report.ready(baseUrl, callable?.id, firstKey);
+  if (fleet.ready()) report.ready(baseUrl, callable?.id);
   else report.say(`\nUp at ${baseUrl}, but not ready: a model that must be warm is not (see above, and /ready).`);
 }
 

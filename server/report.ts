@@ -18,7 +18,9 @@ export interface Report {
   done(text: string): void;
   /** A model's state has changed, and with it that of its engine. */
   model(status: ModelStatus): void;
-  ready(baseUrl: string, model: string | undefined, firstKey: string | null): void;
+  /** Says what the line that follows on standard output is. */
+  firstKey(): void;
+  ready(baseUrl: string, model: string | undefined): void;
   say(text: string): void;
 }
 
@@ -68,18 +70,19 @@ export function createReport(write: (text: string) => void, live: boolean): Repo
       }
       last.set(name, key);
     },
-    ready: (baseUrl, model, firstKey) => {
-      line(`\nReady at ${baseUrl}${firstKey ? "  (the key below is shown this once: keep it)" : ""}\n`);
-      if (model) line(`${curl(baseUrl, model, firstKey ?? "$OXBOW_API_KEY")}\n`);
+    firstKey: () => line("  Your first API key, shown this once (keep it as OXBOW_API_KEY):"),
+    ready: (baseUrl, model) => {
+      line(`\nReady at ${baseUrl}\n`);
+      if (model) line(`${curl(baseUrl, model)}\n`);
     },
     say: line,
   };
 }
 
-function curl(baseUrl: string, model: string, key: string): string {
+function curl(baseUrl: string, model: string): string {
   return [
     `  curl ${baseUrl}/chat/completions \\`,
-    `    -H "Authorization: Bearer ${key}" -H "Content-Type: application/json" \\`,
+    `    -H "Authorization: Bearer $OXBOW_API_KEY" -H "Content-Type: application/json" \\`,
     `    -d '{"model": "${model}", "messages": [{"role": "user", "content": "Hello!"}]}'`,
   ].join("\n");
 }

@@ -6,7 +6,8 @@ export type IdPrefix = "chatcmpl-" | "cmpl-" | "call_" | "req_";
 
 /** A new identifier: `req_` and 32 hex digits; the others 29 letters and digits, as OpenAI's have. */
 export function newId(prefix: IdPrefix): string {
-  if (prefix === "req_") return prefix + randomBytes(16).toString("hex");
+  // Every answer has one, so the quickest source of 32 digits: 122 of their 128 bits are random.
+  if (prefix === "req_") return prefix + crypto.randomUUID().replaceAll("-", "");
   return prefix + letters(prefix === "call_" ? 24 : 29);
 }
 

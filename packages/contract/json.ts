@@ -2,6 +2,8 @@
 
 import { ApiError } from "./errors.ts";
 
+const strict = new TextDecoder("utf-8", { fatal: true });
+
 /** Objects and arrays inside each other: far more than any call needs, far less than what ends a recursion. */
 const DEPTH_MAX = 128;
 
@@ -14,7 +16,7 @@ const DEPTH_MAX = 128;
 export function parseJsonObject(bytes: Uint8Array): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    value = JSON.parse(strict.decode(bytes));
   } catch (cause) {
     throw new ApiError("invalid_json", `${UNPARSABLE} ${bytes.length === 0 ? "The body is empty." : hint(cause)}`);
   }

@@ -53,58 +53,60 @@ export async function readAnswer(response: Response): Promise<EngineAnswer> {
 const ascii = (text: string) => new TextEncoder().encode(text);
 const ERROR_BODY = ascii('{"error"');
 /** Exact: inside JSON text these quotes would stand behind backslashes. */
-const ERROR_EVENT = 'data: {"error"';
+const ERROR_EVENT = Buffer.from('data: {"error"');
 const DONE = ascii(SSE_DONE);
-const EVENT_END = "\n\n";
+const EVENT_END = Buffer.from("\n\n");
+// Searches natively, and on the array as it comes: making a Buffer of every chunk costs more than the search.
+const { indexOf, lastIndexOf } = Buffer.prototype as unknown as Record<
+  "indexOf" | "lastIndexOf",
+  (this: Uint8Array, what: Uint8Array, from?: number) => number
+>;
 
 function readEvents(body: ReadableStream<Uint8Array>): EventStream {
   const reader = body.getReader();
   let rest: Uint8Array | null = null;
   let ended = false;
 
-  /** Cuts after the last whole event, keeps what follows, and looks for the end. */
+  /** Cuts after the last whole event, keeps what follows, and looks for the end. Null: no event is whole yet. */
   function frameOf(bytes: Uint8Array): Frame | null {
-    const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const errorAt = view.indexOf(ERROR_EVENT);
-    const cut = errorAt >= 0 ? view.indexOf(EVENT_END, errorAt) + 2 : view.lastIndexOf(EVENT_END) + 2;
-    if (cut < 2) {
-      if (bytes.length > EVENT_BYTES_MAX) throw new Error(`an event is longer than ${EVENT_BYTES_MAX} bytes`);
-      rest = bytes;
-      return null;
-    }
+    const errorAt = indexOf.call(bytes, ERROR_EVENT);
+    const cut = errorAt >= 0 ? indexOf.call(bytes, EVENT_END, errorAt) + 2 : lastIndexOf.call(bytes, EVENT_END) + 2;
+    if (cut < 2) return null;
     rest = cut === bytes.length ? null : bytes.subarray(cut);
     const whole = rest === null ? bytes : bytes.subarray(0, cut);
-    const error = errorAt >= 0 ? errorOf(view.toString("utf8", errorAt + "data: ".length, cut)) : null;
+    const error = errorAt >= 0 ? errorOf(Buffer.from(bytes.subarray(errorAt + "data: ".length, cut)).toString()) : null;
     return { bytes: whole, last: error !== null || endsWith(whole, DONE), error };
   }
 
-  async function next(): Promise<Frame | null> {
-    if (ended) return null;
-    try {
-      for (;;) {
-        const { value, done } = await reader.read();
-        if (done) throw new Error("the stream ended without [DONE]");
-        const frame = frameOf(rest === null ? value : join(rest, value));
-        if (frame === null) continue;
-        if (frame.last) {
-          ended = true;
-          void reader.cancel().catch(() => {}); // whatever follows the end is of no interest
-        }
-        return frame;
-      }
-    } catch (cause) {
-      ended = true;
-      throw new ApiError("engine_interrupted", "The engine stopped in the middle of its answer. Try again.", { cause });
-    }
+  // Promise callbacks instead of `await`, and as few as possible: this runs for every token of every stream.
+  function next(): Promise<Frame | null> {
+    return ended ? Promise.resolve(null) : reader.read().then(take, breakOff);
   }
 
-  return {
-    next,
-    cancel: () => {
-      ended = true;
-      void reader.cancel().catch(() => {}); // it may have ended by itself: nothing is left to hang up on
-    },
-  };
+  function take({ value, done }: { value?: Uint8Array; done: boolean }): Frame | Promise<Frame | null> {
+    if (done || !value) breakOff(new Error("the stream ended without [DONE]"));
+    const bytes = rest === null ? value : join(rest, value);
+    const frame = frameOf(bytes);
+    if (frame === null) {
+      if (bytes.length > EVENT_BYTES_MAX) breakOff(new Error(`an event is longer than ${EVENT_BYTES_MAX} bytes`));
+      rest = bytes;
+      return next();
+    }
+    if (frame.last) cancel(); // whatever follows the end is of no interest
+    return frame;
+  }
+
+  function breakOff(cause: unknown): never {
+    cancel();
+    throw new ApiError("engine_interrupted", "The engine stopped in the middle of its answer. Try again.", { cause });
+  }
+
+  function cancel(): void {
+    ended = true;
+    void reader.cancel().catch(() => {}); // it may have ended by itself: nothing is left to hang up on
+  }
+
+  return { next, cancel };
 }
 
 /** The error that an error event carries. Its type tells whether it is the caller's fault: no status came with it. */
@@ -124,7 +126,7 @@ async function readRefusal(response: Response): Promise<Error> {
     return new ApiError("engine_failed", "The engine failed to answer. Try again.", { cause });
   }
   const headers: Record<string, string> = {};
-  for (const name of RETRY_FIELDS) {
+  for (const name of PASSED_FIELDS) {
     const value = response.headers.get(name);
     if (value !== null) headers[name] = value;
   }
@@ -132,7 +134,7 @@ async function readRefusal(response: Response): Promise<Error> {
 }
 
 const PASSED_ON = new Set([400, 404, 408, 413, 422, 429, 500, 502, 503, 504]);
-const RETRY_FIELDS = ["retry-after", "retry-after-ms", "x-should-retry"];
+const PASSED_FIELDS = ["retry-after", "retry-after-ms", "x-should-retry", "x-oxbow-simulated"];
 
 function envelopeOf(text: string): ErrorBody | null {
   let value: unknown;

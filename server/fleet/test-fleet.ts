@@ -61,7 +61,7 @@ export function testFleet(
     },
     models,
     log: { info: note, error: note },
-    env: process.env,
+    env: { ...process.env, XDG_RUNTIME_DIR: folder },
     loadMsMax: 20_000,
     cores: 2,
     clock: {
@@ -81,6 +81,8 @@ export function testFleet(
   });
   return {
     fleet,
+    /** Holds its sockets, and nobody else's. */
+    folder,
     log,
     sleeps,
     states,

@@ -88,6 +88,7 @@ export function createWorker(options: WorkerOptions): Worker {
   let loadMsLast = WARM_IN_MS_GUESS;
 
   function enter(next: WorkerState) {
+    if (Bun.deepEquals(next, state)) return;
     state = next;
     options.onState(next);
   }

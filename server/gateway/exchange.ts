@@ -22,16 +22,19 @@ export function createExchange(request: Request, path: string, rooms: Rooms, kee
 
 /** The fields of every answer, with `more` on top. */
 export function answerHeaders(exchange: Exchange, more: Record<string, string>): Record<string, string> {
-  return {
+  const headers: Record<string, string> = {
     "x-request-id": exchange.id,
     "openai-processing-ms": String(Math.round(performance.now() - exchange.startedMs)),
     "openai-version": "2020-10-01",
     "x-content-type-options": "nosniff",
-    // Keys travel in a header, never in a cookie, so a page of any origin can only use a key it was given.
-    "access-control-allow-origin": "*",
-    "access-control-expose-headers": EXPOSED,
     ...more,
   };
+  if (exchange.request.headers.has("origin")) {
+    // Keys travel in a header, never in a cookie, so a page of any origin can only use a key it was given.
+    headers["access-control-allow-origin"] = "*";
+    headers["access-control-expose-headers"] = EXPOSED;
+  }
+  return headers;
 }
 
 const EXPOSED = [

@@ -46,7 +46,8 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
     request.signal.throwIfAborted();
     const more: Record<string, string> = ticket.engine.simulated ? { "x-oxbow-simulated": "true" } : {};
     const deadline = silenceDeadline(hangUp, call.stream ? rooms.limits.firstTokenMsMax : rooms.limits.answerMsMax);
-    const answer = await send(ticket.engine, call, hangUp.signal).finally(deadline.clear);
+    const fields = ticket.engine.simulated ? simulationFields(request.headers) : {};
+    const answer = await send(ticket.engine, call, hangUp.signal, fields).finally(deadline.clear);
     if (answer.kind === "whole") {
       const headers = answerHeaders(exchange, { "content-type": "application/json", ...more });
       return new Response(answer.bytes as Uint8Array<ArrayBuffer>, { headers });
@@ -59,9 +60,24 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
   }
 }
 
-async function send(engine: Engine, call: RelayCall, signal: AbortSignal): Promise<EngineAnswer> {
+/** What a caller tells the simulator: what to do, and that an SDK is trying again. No other engine gets fields of a caller. */
+function simulationFields(headers: Headers): Record<string, string> {
+  const fields: Record<string, string> = {};
+  for (const name of ["x-simulate", "x-stainless-retry-count"]) {
+    const value = headers.get(name);
+    if (value !== null) fields[name] = value;
+  }
+  return fields;
+}
+
+async function send(
+  engine: Engine,
+  call: RelayCall,
+  signal: AbortSignal,
+  headers: Record<string, string>,
+): Promise<EngineAnswer> {
   try {
-    return await engine.call(call.path, call.bytes, { signal });
+    return await engine.call(call.path, call.bytes, { signal, headers });
   } catch (error) {
     if (error instanceof ApiError || error instanceof RelayedError) throw error;
     if (signal.aborted) throw signal.reason;

@@ -1,0 +1,81 @@
+// What `npm test` runs: style, types, every test of the repository, and the Python suite against a running server.
+// Each part runs whatever became of the others; the last line says `N passed, N failed`.
+
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runPython } from "./python/run.ts";
+
+interface Result {
+  passed: number;
+  failed: number;
+}
+
+const ROOT = join(import.meta.dir, "..");
+/** Paths, so that nothing of node_modules or of a developer's scratch folder is taken for a test. */
+const FOLDERS = ["./packages", "./server", "./workers", "./cli", "./models", "./bench", "./test"];
+
+const parts: [name: string, run: () => Result | Promise<Result>][] = [
+  ["style", () => tool("biome", "check", "--error-on-warnings", ".")],
+  ["types", () => tool("tsc", "--noEmit")],
+  ["tests", bunTests],
+  ["python", runPython],
+];
+
+const sum: Result = { passed: 0, failed: 0 };
+for (const [name, run] of parts) {
+  console.log(`\n--- ${name}`);
+  const startedMs = performance.now();
+  const result = await attempt(run);
+  sum.passed += result.passed;
+  sum.failed += result.failed;
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+  console.log(`--- ${name}: ${result.passed} passed, ${result.failed} failed, ${seconds} s`);
+}
+console.log(`\n${sum.passed} passed, ${sum.failed} failed`);
+process.exit(sum.failed > 0 || sum.passed === 0 ? 1 : 0);
+
+async function attempt(run: () => Result | Promise<Result>): Promise<Result> {
+  try {
+    return await run();
+  } catch (error) {
+    console.log(error instanceof Error ? error.message : String(error));
+    return { passed: 0, failed: 1 };
+  }
+}
+
+function tool(name: string, ...args: string[]): Result {
+  return run([process.execPath, "--bun", "run", name, ...args]) === 0
+    ? { passed: 1, failed: 0 }
+    : { passed: 0, failed: 1 };
+}
+
+function bunTests(): Result {
+  const folder = mkdtempSync(join(tmpdir(), "oxbow-junit-"));
+  const report = join(folder, "report.xml");
+  const args = ["--reporter=junit", `--reporter-outfile=${report}`, `--timeout=${TEST_MS_MAX}`];
+  try {
+    const code = run([process.execPath, "test", ...args, ...FOLDERS]);
+    const result = countsOf(readFileSync(report, "utf8"));
+    // A file that could not even be loaded is in no count.
+    return code !== 0 && result.failed === 0 ? { ...result, failed: 1 } : result;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** One test, however slow the machine: far more than any needs. */
+const TEST_MS_MAX = 60_000;
+
+/** The totals in the head of a JUnit report. A test that was skipped or left for later counts as failed: none may be. */
+function countsOf(xml: string): Result {
+  const head = xml.match(/<testsuites\b[^>]*>/)?.[0] ?? "";
+  const count = (name: string) => Number(head.match(new RegExp(`\\b${name}="(\\d+)"`))?.[1] ?? 0);
+  const failed = count("failures") + count("errors") + count("skipped");
+  return { passed: count("tests") - failed, failed };
+}
+
+function run(command: string[]): number {
+  const options = { cwd: ROOT, stdin: "ignore", stdout: "inherit", stderr: "inherit" } as const;
+  return Bun.spawnSync(command, options).exitCode;
+}

@@ -1,0 +1,322 @@
+// Every row of the error table, provoked over HTTP: status, type and code by the table, and the words, the field and the
+// header fields that clients act on.
+
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ERRORS, type ErrorKind, type ErrorName } from "@oxbow/contract";
+import { dataWith } from "./data.ts";
+import { KEY, type RunningServer, startServer } from "./harness.ts";
+import { headerOf, type Message, request, sendBytes, statusOf } from "./http.ts";
+import { HELLO, MODEL } from "./suite.ts";
+
+setDefaultTimeout(20_000);
+
+const LOADING = "mistral-7b";
+const BROKEN = "llama-3.2-3b";
+const SLOW = { x_simulate: { ttftMs: 60_000 } };
+
+let server: RunningServer;
+/** One slot, one place in line, short patience, an engine that never loads and one that cannot. */
+let tight: RunningServer;
+const cleanUp: (() => unknown)[] = [];
+
+beforeAll(async () => {
+  const folder = mkdtempSync(join(tmpdir(), "oxbow-broken-"));
+  const file = join(folder, "broken.gguf");
+  writeFileSync(file, "this is no model");
+  const data = dataWith(({ kinds, engines }) => {
+    kinds.loading = { ...kinds.simulator, worker: "test/loading-worker.ts", simulated: false };
+    engines.loading = { kind: "loading", models: [{ id: LOADING }], slots: 1, pinned: false };
+    engines.broken = { kind: "llama", models: [{ id: BROKEN, file }], slots: 1, pinned: false };
+    engines.simulator!.slots = 1;
+  });
+  cleanUp.push(data.remove, () => rmSync(folder, { recursive: true }));
+  const env = {
+    OXBOW_DATA: data.folder,
+    OXBOW_BODY_BYTES_MAX: "100000",
+    OXBOW_BODY_IDLE_MS_MAX: "300",
+    OXBOW_QUEUE_DEPTH_MAX: "1",
+    OXBOW_QUEUE_WAIT_MS_MAX: "400",
+    OXBOW_FIRST_TOKEN_MS_MAX: "400",
+    OXBOW_ANSWER_MS_MAX: "400",
+    OXBOW_CHUNK_GAP_MS_MAX: "400",
+  };
+  [server, tight] = await Promise.all([startServer({ simulate: true }), startServer({ simulate: true, env })]);
+  cleanUp.push(server.stop, tight.stop);
+}, 90_000);
+afterAll(async () => {
+  for (const step of cleanUp.toReversed()) await step();
+});
+
+const AUTH = { authorization: `Bearer ${KEY}` };
+const HEAD = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: ${AUTH.authorization}\r\n`;
+
+function ask(body: unknown, at: RunningServer = server, headers: Record<string, string> = AUTH) {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  return request(at.tap.port, "POST", "/v1/chat/completions", { headers, body: text });
+}
+
+const chat = (fields: object, at?: RunningServer) => ask({ model: MODEL, messages: HELLO, ...fields }, at);
+const tool = (name: string, parameters: object = {}) => ({ type: "function", function: { name, parameters } });
+const schema = (schema: object) => ({ type: "json_schema", json_schema: { name: "s", strict: true, schema } });
+
+/** Takes the one slot of the tight server, and hangs up when `during` is done. */
+async function whileBusy<T>(during: () => Promise<T>): Promise<T> {
+  const hangUp = new AbortController();
+  const fields = { model: MODEL, messages: HELLO, stream: true, x_simulate: { tokens: 2_000, itlMs: 20 } };
+  const held = await fetch(`${tight.baseUrl}/chat/completions`, {
+    method: "POST",
+    headers: { ...AUTH, "content-type": "application/json" },
+    body: JSON.stringify(fields),
+    signal: hangUp.signal,
+  });
+  const reader = held.body!.getReader();
+  await reader.read();
+  try {
+    return await during();
+  } finally {
+    await reader.cancel();
+    hangUp.abort();
+  }
+}
+
+interface Provocation {
+  how: () => Promise<Message | null>;
+  message: RegExp;
+  param?: string;
+  headers?: Record<string, RegExp>;
+}
+
+const RETRY_SOON = { "retry-after": /^[1-9]\d*$/, "retry-after-ms": /^[1-9]\d*$/ };
+const NO_RETRY = { "x-should-retry": /^false$/ };
+
+const PROVOCATIONS: Record<ErrorName, Provocation> = {
+  invalid_json: { how: () => ask('{"model":'), message: /^We could not parse the JSON body of your request\./ },
+  missing_required_parameter: {
+    how: () => ask({ model: MODEL }),
+    message: /^Missing required parameter: 'messages'\.$/,
+    param: "messages",
+  },
+  empty_array: {
+    how: () => chat({ messages: [] }),
+    message:
+      /^Invalid 'messages': empty array\. Expected an array with minimum length 1, but got an empty array instead\.$/,
+    param: "messages",
+  },
+  invalid_type: {
+    how: () => chat({ max_tokens: "many" }),
+    message: /^Invalid type for 'max_tokens': expected an integer, but got a string instead\.$/,
+    param: "max_tokens",
+  },
+  invalid_value: {
+    how: () => chat({ service_tier: "gold" }),
+    message: /^Invalid value: 'gold'\. Supported values are: 'auto', .* and '\w+'\.$/,
+    param: "service_tier",
+  },
+  integer_below_min_value: {
+    how: () => chat({ max_tokens: -1 }),
+    message: /^Invalid 'max_tokens': integer below minimum value\. Expected a value >= 1, but got -1 instead\.$/,
+    param: "max_tokens",
+  },
+  integer_above_max_value: {
+    how: () => chat({ n: 1_000 }),
+    message: /^Invalid 'n': integer above maximum value\. Expected a value <= 128, but got 1000 instead\.$/,
+    param: "n",
+  },
+  decimal_below_min_value: {
+    how: () => chat({ top_p: -0.5 }),
+    message: /^Invalid 'top_p': decimal below minimum value\. Expected a value >= 0, but got -0\.5 instead\.$/,
+    param: "top_p",
+  },
+  decimal_above_max_value: {
+    how: () => chat({ temperature: 100 }),
+    message: /^Invalid 'temperature': decimal above maximum value\. Expected a value <= 2, but got 100\.0 instead\.$/,
+    param: "temperature",
+  },
+  string_below_min_length: {
+    how: () => chat({ tools: [tool("")] }),
+    message: /^Invalid 'tools\[0\]\.function\.name': string too short\./,
+    param: "tools[0].function.name",
+  },
+  string_above_max_length: {
+    how: () => chat({ safety_identifier: "x".repeat(65) }),
+    message: /^Invalid 'safety_identifier': string too long\. Expected a string with maximum length 64/,
+    param: "safety_identifier",
+  },
+  array_above_max_length: {
+    how: () => chat({ stop: ["a", "b", "c", "d", "e"] }),
+    message: /^Invalid 'stop': array too long\. Expected an array with maximum length 4/,
+    param: "stop",
+  },
+  object_above_max_properties: {
+    how: () => chat({ metadata: Object.fromEntries(Array.from({ length: 17 }, (_, at) => [`k${at}`, "v"])) }),
+    message: /^Invalid 'metadata': too many properties\./,
+    param: "metadata",
+  },
+  unsupported_parameter: {
+    how: () => chat({ prediction: { type: "content", content: "x" } }),
+    message: /^Unsupported parameter: 'prediction' is not supported with /,
+    param: "prediction",
+  },
+  unsupported_value: {
+    how: () => chat({ modalities: ["text", "audio"] }),
+    message: /^Unsupported value: 'modalities' does not support 'audio' with /,
+    param: "modalities",
+  },
+  invalid_combination: {
+    how: () => chat({ stream_options: { include_usage: true } }),
+    message: /^The 'stream_options' parameter is only allowed when 'stream' is enabled\.$/,
+    param: "stream_options",
+  },
+  invalid_schema: {
+    how: () => chat({ response_format: schema({ $ref: "#/$defs/nowhere" }) }),
+    message: /schema/i,
+    param: "response_format",
+  },
+  context_length_exceeded: {
+    how: () => chat({ model: "tiny", messages: [{ role: "user", content: "word ".repeat(50_000) }] }),
+    message:
+      /^This model's maximum context length is \d+ tokens\. However, your messages resulted in \d+ tokens\. Please reduce the length of the messages\.$/,
+    param: "messages",
+  },
+  missing_api_key: {
+    how: () => ask({ model: MODEL, messages: HELLO }, server, {}),
+    message:
+      /^You didn't provide an API key\. You need to provide your API key in an Authorization header using Bearer auth/,
+  },
+  invalid_api_key: {
+    how: () => ask({ model: MODEL, messages: HELLO }, server, { authorization: "Bearer sk-0123456789abcdefghij" }),
+    message: /^Incorrect API key provided: (?!.*0123456789abcdef).*\*/,
+  },
+  model_not_found: {
+    how: () => chat({ model: "no-such-model" }),
+    message: /^The model `no-such-model` does not exist or you do not have access to it\./,
+  },
+  unknown_url: {
+    how: () => request(server.tap.port, "POST", "/v1/nothing", { headers: AUTH, body: "{}" }),
+    message: /^Invalid URL \(POST \/v1\/nothing\)$/,
+  },
+  method_not_supported: {
+    how: () => request(server.tap.port, "GET", "/v1/chat/completions", { headers: AUTH }),
+    message:
+      /^Not allowed to GET on \/v1\/chat\/completions\. \(HINT: Perhaps you meant to use a different HTTP method\?\)$/,
+    headers: { allow: /POST/ },
+  },
+  request_timeout: {
+    how: () =>
+      sendBytes(tight.tap.port, `${HEAD}content-type: application/json\r\ncontent-length: 100\r\n\r\n{"model"`),
+    message: /body did not arrive/,
+  },
+  body_too_large: {
+    how: () => chat({ messages: [{ role: "user", content: "x".repeat(120_000) }] }, tight),
+    message: /^Maximum content size limit \(100000\) exceeded \(\d+ bytes read\)$/,
+  },
+  unsupported_media_type: {
+    how: () => ask("model=x", server, { ...AUTH, "content-type": "application/x-www-form-urlencoded" }),
+    message: /^Unsupported Content-Type: 'application\/x-www-form-urlencoded'\./,
+  },
+  rate_limit_exceeded: {
+    how: () => chat({ model: "fault-429" }),
+    message: /Please try again in 1\.35s\.$/,
+    headers: { "retry-after": /^2$/, "retry-after-ms": /^1350$/ },
+  },
+  insufficient_quota: {
+    how: () => chat({ model: "fault-quota" }),
+    message: /^You exceeded your current quota/,
+    headers: NO_RETRY,
+  },
+  internal_error: { how: () => chat({ model: "fault-500" }), message: /^The server had an error while processing/ },
+  engine_failed: { how: () => chat({ model: "fault-empty" }), message: /engine.*again/i },
+  engine_interrupted: { how: () => chat({ model: "fault-disconnect", stream: true }), message: /engine/i },
+  model_not_ready: {
+    how: () => chat({ model: LOADING }, tight),
+    message: /./,
+    headers: RETRY_SOON,
+  },
+  model_failed: { how: () => chat({ model: BROKEN }, tight), message: /./, headers: NO_RETRY },
+  queue_full: {
+    how: () =>
+      whileBusy(async () => {
+        const inLine = chat({}, tight);
+        const refused = await Promise.race([chat({}, tight), inLine]);
+        await inLine;
+        return refused;
+      }),
+    message: /calls? (is|are) already waiting/,
+    headers: RETRY_SOON,
+  },
+  queue_timeout: {
+    how: () => whileBusy(() => chat({}, tight)),
+    message: /^No engine was free within 0\.4 s/,
+    headers: RETRY_SOON,
+  },
+  shutting_down: { how: refusedWhileDraining, message: /shutting down/, headers: RETRY_SOON },
+  engine_timeout: { how: () => chat(SLOW, tight), message: /engine/i },
+};
+
+/** A caller who waits in line when the server is told to stop. */
+async function refusedWhileDraining(): Promise<Message | null> {
+  const data = dataWith(({ engines }) => {
+    engines.simulator!.slots = 1;
+  });
+  const draining = await startServer({ simulate: true, env: { OXBOW_DATA: data.folder, OXBOW_DRAIN_MS_MAX: "3000" } });
+  try {
+    const unhurried = { stream: true, x_simulate: { tokens: 20, itlMs: 50 } };
+    const running = chat(unhurried, draining);
+    await Bun.sleep(300);
+    const inLine = chat({}, draining);
+    await Bun.sleep(300);
+    draining.process.kill("SIGTERM");
+    const refused = await inLine;
+    expect((await running)!.body.toString()).toEndWith("data: [DONE]\n\n");
+    draining.assertTraffic();
+    return refused;
+  } finally {
+    await draining.stop();
+    data.remove();
+  }
+}
+
+/** The envelope, of an answer or of the last event of a stream. */
+function errorOf(answer: Message): unknown {
+  const text = answer.body.toString();
+  return JSON.parse(text.startsWith("{") ? text : text.slice(text.lastIndexOf("data: ") + 6)).error;
+}
+
+test.each(Object.keys(ERRORS) as ErrorName[])("%s", async (row) => {
+  const provocation = PROVOCATIONS[row];
+  if (!provocation) throw new Error(`no provocation is known for the row ${row}`);
+  const { how, message, param = null, headers = {} } = provocation;
+  const { status, type, code } = ERRORS[row] as ErrorKind;
+  const answer = (await how())!;
+  expect(errorOf(answer)).toEqual({ message: expect.stringMatching(message), type, param, code });
+  const inStream = headerOf(answer, "content-type")!.startsWith("text/event-stream");
+  expect(inStream).toBe(row === "engine_interrupted");
+  expect(statusOf(answer)).toBe(inStream ? 200 : status);
+  for (const [name, value] of Object.entries(headers)) expect(headerOf(answer, name)).toMatch(value);
+});
+
+test("every provocation is for a row that exists", () => {
+  expect(Object.keys(PROVOCATIONS).sort()).toEqual(Object.keys(ERRORS).sort());
+});
+
+test("what is not worth repeating says so, and what is does not", () => {
+  for (const { request: asked, response } of [server, tight].flatMap(({ tap }) => tap.exchanges())) {
+    const status = response ? statusOf(response) : 0;
+    if (status < 429 || !asked.complete) continue;
+    const { code } = errorOf(response!) as { code: string | null };
+    const rows = Object.values(ERRORS).filter((kind) => kind.status === status && kind.code === code);
+    const stays = rows.length > 0 && rows.every((kind) => !kind.retry);
+    expect([code, headerOf(response!, "x-should-retry")]).toEqual([code, stays ? "false" : null]);
+  }
+});
+
+test("neither keys nor prompts are in errors or logs", () => {
+  for (const each of [server, tight]) {
+    expect(each.logs()).not.toContain(KEY);
+    expect(each.logs()).not.toContain(HELLO[0]!.content);
+    each.assertTraffic();
+  }
+});

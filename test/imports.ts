@@ -1,0 +1,155 @@
+// Who may import whom: the rooms of the house, held against the source. Imports point down, never sideways, only at the
+// file that bears a room's name, and never in a circle. Types may come from any lower room and from the configuration.
+
+import { dirname, join, normalize } from "node:path";
+
+export interface Import {
+  /** Path of the importing file from the root of the repository. */
+  from: string;
+  /** What it says in the import. */
+  said: string;
+  /** The file it means, from the root; null for packages of others. */
+  to: string | null;
+  typeOnly: boolean;
+}
+
+/** Rooms by the folder they live in, longest first wins. What is not listed (cli, bench, test) may import everything. */
+const ROOM_FOLDERS = [
+  "packages/contract",
+  "server/gateway",
+  "server/portal",
+  "server/accounts",
+  "server/admission",
+  "server/fleet",
+  "server/ledger",
+  "server/engines",
+  "server/store",
+  "server/config",
+  "workers",
+  "models",
+];
+
+/** Values: what each room may import besides itself. */
+const MAY_IMPORT: Record<string, string[]> = {
+  gateway: ["accounts", "admission", "fleet", "ledger", "contract"],
+  portal: ["accounts", "admission", "fleet", "ledger", "contract"],
+  accounts: ["store", "contract"],
+  ledger: ["store", "contract"],
+  fleet: ["engines", "contract"],
+  admission: ["contract"],
+  engines: ["contract"],
+  workers: ["contract"],
+  config: ["contract"],
+  store: [],
+  contract: [],
+  models: [],
+};
+
+/** Types: from any room that is lower than one's own, and from the configuration. */
+const LEVEL: Record<string, number> = {
+  gateway: 3,
+  portal: 3,
+  accounts: 2,
+  ledger: 2,
+  fleet: 2,
+  admission: 2,
+  engines: 1,
+  workers: 1,
+  store: 1,
+  config: 0,
+  models: 0,
+  contract: 0,
+};
+
+/** Made for tests and benchmarks alone: they may import everything, and nothing of the product may import them. */
+const TEST_FILE = /\.test\.tsx?$|\/fixtures\.ts$|\/corrupt\.ts$|^(test|bench)\//;
+
+/** The room of a file, or null when it belongs to what may import everything. */
+export function roomOf(file: string): string | null {
+  if (file === "server/config.ts") return "config";
+  const folder = ROOM_FOLDERS.find((each) => file.startsWith(`${each}/`));
+  return folder ? folder.split("/").at(-1)! : null;
+}
+
+/** Every static and dynamic import of one file. Relies on the formatter: a statement starts at the start of its line. */
+export function importsOf(file: string, source: string): Import[] {
+  const found: Import[] = [];
+  const statement = /^(?:import|export)\s(?:([^;"']*?)\sfrom\s+)?["']([^"']+)["']/gm;
+  for (const [, names = "", said] of source.matchAll(statement)) {
+    found.push(importOf(file, said!, isTypeOnly(names)));
+  }
+  for (const [, said] of source.matchAll(/\bimport\(\s*["']([^"']+)["']\s*\)/g)) {
+    found.push(importOf(file, said!, false));
+  }
+  return found;
+}
+
+function isTypeOnly(names: string): boolean {
+  const trimmed = names.trim();
+  if (/^type\s/.test(trimmed)) return true;
+  const inBraces = trimmed.match(/^\{([^}]*)\}$/)?.[1];
+  return inBraces?.split(",").every((name) => name.trim() === "" || name.trim().startsWith("type ")) ?? false;
+}
+
+function importOf(from: string, said: string, typeOnly: boolean): Import {
+  return { from, said, to: resolve(from, said), typeOnly };
+}
+
+function resolve(from: string, said: string): string | null {
+  if (said.startsWith(".")) return normalize(join(dirname(from), said));
+  if (said === "@oxbow/contract") return "packages/contract/contract.ts";
+  if (said.startsWith("@oxbow/")) return said.replace("@oxbow/", "packages/");
+  return null;
+}
+
+/** @returns why this import is not allowed, or null when it is */
+export function objectionTo({ from, said, to, typeOnly }: Import): string | null {
+  // Data is for everybody; packages of others are another matter.
+  if (to === null || to.endsWith(".json") || TEST_FILE.test(from)) return null;
+  const say = (why: string) => `${from} imports ${said}: ${why}`;
+  if (TEST_FILE.test(to)) return say("it is made for tests");
+  const own = roomOf(from);
+  const other = roomOf(to);
+  if (other === null) {
+    return own === null ? null : say(`${own} may not import what stands above the rooms`);
+  }
+  if (own === other) {
+    const worker = (file: string) => (own === "workers" ? file.split("/")[1] : "");
+    return worker(from) === worker(to) ? null : say("a kind of worker may not import another");
+  }
+  const face = isFace(to, other);
+  if (!face) return say(`only the file that bears the name of ${other} may be imported from outside`);
+  if (own === null) return null;
+  if (MAY_IMPORT[own]!.includes(other)) return null;
+  if (!typeOnly) return say(`${own} may not import ${other}`);
+  if (own !== "contract" && LEVEL[other]! < LEVEL[own]!) return null;
+  return other === "config" && own !== "contract" ? null : say(`${own} may not even import types of ${other}`);
+}
+
+/** The file that bears the room's name. What makes the built-in model is data with a script beside it, and has none. */
+function isFace(file: string, room: string): boolean {
+  if (room === "models") return true;
+  return room === "config" ? file === "server/config.ts" : file.endsWith(`/${room}/${room}.ts`);
+}
+
+/** @returns each circle of value imports once, as the files on it; types make no circle, they are gone when code runs */
+export function circlesIn(imports: Import[]): string[][] {
+  const next = new Map<string, string[]>();
+  for (const { from, to, typeOnly } of imports) {
+    if (to !== null && !typeOnly) next.set(from, [...(next.get(from) ?? []), to]);
+  }
+  const circles: string[][] = [];
+  const done = new Set<string>();
+  const walk = (file: string, path: string[]): void => {
+    const at = path.indexOf(file);
+    if (at >= 0) {
+      circles.push([...path.slice(at), file]);
+      return;
+    }
+    if (done.has(file)) return;
+    for (const other of next.get(file) ?? []) walk(other, [...path, file]);
+    done.add(file);
+  };
+  for (const file of next.keys()) walk(file, []);
+  return circles;
+}
