@@ -172,7 +172,7 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
   },
   invalid_function_parameters: {
     how: () => chat({ tools: [{ type: "function", function: { name: "f", parameters: { type: "string" } } }] }),
-    message: "Invalid schema for function 'f'",
+    message: /^Invalid schema for function 'f'/,
     param: "tools[0].function.parameters",
   },
   invalid_schema: {

@@ -32,8 +32,8 @@ export function engineOf(exchange: Exchange, model: Model): Engine {
 /** Sends `call` on and returns the answer, whole or streamed, as the engine gave it. */
 export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Response> {
   const { limits } = exchange.rooms;
-  const hangUp = createHangUp(exchange.request.signal, call.stream ? null : limits.answerMsMax);
-  const opening = open(exchange, call, hangUp.signal);
+  const hangUp = createHangUp(exchange.request.signal);
+  const opening = open(exchange, call, hangUp);
   // Taken before the status line goes out, so that an engine that fails at once gets its own status; but not for so long
   // that the caller gives up: then he gets his headers, and comments until it comes.
   const opened = call.stream ? await inTime(opening, limits.keepaliveMs) : await opening.finally(hangUp.clear);
@@ -53,9 +53,12 @@ interface Opened {
 }
 
 /** Waits for a ticket and for the beginning of the answer. */
-async function open(exchange: Exchange, call: RelayCall, signal: AbortSignal): Promise<Opened> {
+async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp): Promise<Opened> {
+  const { signal } = hangUp;
   const ticket = await exchange.rooms.admission.admit(call.model.id, signal);
   try {
+    // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
+    if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
     const fields = ticket.engine.simulated ? simulationFields(exchange.request.headers) : {};
     const answer = await send(ticket.engine, call, signal, fields);
     const first = answer.kind === "stream" ? await answer.events.next() : null;
@@ -123,22 +126,25 @@ function eventsOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangU
 interface HangUp {
   signal: AbortSignal;
   now(): void;
+  after(ms: number): void;
   /** Forgets the caller and the deadline. */
   clear(): void;
 }
 
-/** Hanging up on the engine: because the caller is gone, because it is silent for `msMax`, or because we say so. */
-function createHangUp(caller: AbortSignal, msMax: number | null): HangUp {
+/** Hanging up on the engine: because the caller is gone, because it is silent for too long, or because we say so. */
+function createHangUp(caller: AbortSignal): HangUp {
   const controller = new AbortController();
   const onAbort = () => controller.abort(caller.reason);
   caller.addEventListener("abort", onAbort);
   if (caller.aborted) onAbort();
-  const silent = () =>
-    new ApiError("engine_timeout", `The engine said nothing for ${(msMax ?? 0) / 1000} s. Try again.`);
-  const timer = msMax === null ? undefined : setTimeout(() => controller.abort(silent()), msMax);
+  let timer: ReturnType<typeof setTimeout> | undefined;
   return {
     signal: controller.signal,
     now: () => controller.abort(),
+    after: (ms) => {
+      const text = `The engine said nothing for ${ms / 1000} s. Try again.`;
+      timer = setTimeout(() => controller.abort(new ApiError("engine_timeout", text)), ms);
+    },
     clear: () => {
       clearTimeout(timer);
       caller.removeEventListener("abort", onAbort);
