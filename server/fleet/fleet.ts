@@ -13,7 +13,7 @@ import { socketFolder } from "./sockets.ts";
 import { type Clock, createWorker, type Log, realClock, type Worker, type WorkerState } from "./worker.ts";
 
 // The gateway relays what an engine answers, and asks the fleet for it.
-export type { Engine, EngineAnswer, EventStream, Frame } from "../engines/engines.ts";
+export { type Engine, type EngineAnswer, EngineUnreachable, type EventStream, type Frame } from "../engines/engines.ts";
 export type { Log } from "./worker.ts";
 
 /** A slot of a warm engine, held until it is released. */

@@ -43,7 +43,7 @@ async function readParts(body: ReadableStream<Uint8Array> | null, bytesMax: numb
     if (size > bytesMax) throw tooLarge(size, bytesMax);
     parts.push(value);
   }
-  return parts.length === 1 ? parts[0]! : new Uint8Array(Buffer.concat(parts));
+  return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
 }
 
 function inTime<T>(pending: Promise<T>, msMax: number): Promise<T> {

@@ -3,7 +3,7 @@
 
 import { ApiError, RelayedError } from "@oxbow/contract";
 import type { Model } from "../config.ts";
-import type { Engine, EngineAnswer, EventStream, Frame } from "../fleet/fleet.ts";
+import { type Engine, type EngineAnswer, EngineUnreachable, type EventStream, type Frame } from "../fleet/fleet.ts";
 import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
 import { sendStream } from "./stream.ts";
@@ -52,15 +52,33 @@ interface Opened {
   close: () => void;
 }
 
-/** Waits for a ticket and for the beginning of the answer. */
+/**
+ * Waits for a ticket and for the beginning of the answer. An engine that turns out to be gone has seen nothing of the call:
+ * it goes back into the line, once, and by then the fleet knows.
+ */
 async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp): Promise<Opened> {
-  const { signal } = hangUp;
-  const ticket = await exchange.rooms.admission.admit(call.model.id, signal);
+  try {
+    return await begin(exchange, call, hangUp);
+  } catch (error) {
+    if (!(error instanceof EngineUnreachable) || hangUp.signal.aborted) throw asApiError(error, hangUp.signal);
+    await Bun.sleep(GONE_PAUSE_MS);
+    return begin(exchange, call, hangUp).catch((again) => {
+      throw asApiError(again, hangUp.signal);
+    });
+  }
+}
+
+/** A process's end is noticed a moment after its socket has closed. */
+const GONE_PAUSE_MS = 50;
+
+async function begin(exchange: Exchange, call: RelayCall, hangUp: HangUp): Promise<Opened> {
+  const { rooms, request } = exchange;
+  const ticket = await rooms.admission.admit(call.model.id, hangUp.signal);
   try {
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
-    if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
-    const fields = ticket.engine.simulated ? simulationFields(exchange.request.headers) : {};
-    const answer = await send(ticket.engine, call, signal, fields);
+    if (!call.stream) hangUp.after(rooms.limits.answerMsMax);
+    const headers = ticket.engine.simulated ? simulationFields(request.headers) : {};
+    const answer = await ticket.engine.call(call.path, call.bytes, { signal: hangUp.signal, headers });
     const first = answer.kind === "stream" ? await answer.events.next() : null;
     if (first?.error) throw first.error;
     return { answer, first, close: ticket.close };
@@ -70,17 +88,11 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp): Promis
   }
 }
 
-async function send(engine: Engine, call: RelayCall, signal: AbortSignal, headers: Record<string, string>) {
-  try {
-    return await engine.call(call.path, call.bytes, { signal, headers });
-  } catch (error) {
-    if (error instanceof ApiError || error instanceof RelayedError) throw error;
-    if (signal.aborted) throw signal.reason;
-    throw new ApiError("engine_failed", "The engine could not be reached. Try again.", {
-      cause: error,
-      retryAfterMs: UNREACHABLE_RETRY_MS,
-    });
-  }
+function asApiError(error: unknown, signal: AbortSignal): unknown {
+  if (error instanceof ApiError || error instanceof RelayedError) return error;
+  if (signal.aborted) return signal.reason;
+  const retryAfterMs = UNREACHABLE_RETRY_MS;
+  return new ApiError("engine_failed", "The engine could not be reached. Try again.", { cause: error, retryAfterMs });
 }
 
 /** A worker is back after about this long. */
