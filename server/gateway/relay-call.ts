@@ -1,7 +1,7 @@
 // The walk that every endpoint with an engine behind it takes: a ticket, the engine's answer, and back to the caller. The
 // ticket is closed on every way out.
 
-import { ApiError, RelayedError } from "@oxbow/contract";
+import { ApiError, type ErrorBody, RelayedError } from "@oxbow/contract";
 import type { Model } from "../config.ts";
 import type { Engine, EngineAnswer, EventStream, Frame } from "../fleet/fleet.ts";
 import { notFound } from "./catalogue.ts";
@@ -16,6 +16,16 @@ export interface RelayCall {
   bytes: Uint8Array;
   /** Whether a stream was asked for: else nothing comes before everything is there. */
   stream: boolean;
+  /** For an endpoint whose answers have another form than the engine's. Without it the engine's bytes pass as they are. */
+  translation?: Translation;
+}
+
+/** From the engine's form to the endpoint's: of one answer, whole or streamed. */
+export interface Translation {
+  whole(bytes: Uint8Array): Uint8Array;
+  events(events: EventStream): EventStream;
+  /** The event that says that the rest of a stream will not come. */
+  error(body: ErrorBody): string;
 }
 
 /**
@@ -32,6 +42,7 @@ export function engineOf(exchange: Exchange, model: Model): Engine {
 /** Sends `call` on and returns the answer, whole or streamed, as the engine gave it. */
 export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Response> {
   const { rooms, request } = exchange;
+  const { translation } = call;
   const ticket = await rooms.admission.admit(call.model.id, request.signal);
   let streaming = false;
   // Hanging up on the engine has three reasons: the caller is gone, the engine is silent, the reader has stopped.
@@ -50,11 +61,13 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
     const answer = await send(ticket.engine, call, hangUp.signal, fields).finally(deadline.clear);
     if (answer.kind === "whole") {
       const headers = answerHeaders(exchange, { "content-type": "application/json", ...more });
-      return new Response(answer.bytes as Uint8Array<ArrayBuffer>, { headers });
+      const bytes = translation ? translation.whole(answer.bytes) : answer.bytes;
+      return new Response(bytes as Uint8Array<ArrayBuffer>, { headers });
     }
-    const first = await firstFrame(answer.events, rooms.limits.keepaliveMs);
+    const events = translation ? translation.events(answer.events) : answer.events;
+    const first = await firstFrame(events, rooms.limits.keepaliveMs);
     streaming = true;
-    return sendStream(exchange, first.frame, answer.events, close, more);
+    return sendStream(exchange, first.frame, events, close, more, translation?.error);
   } finally {
     if (!streaming) close();
   }
