@@ -7,9 +7,7 @@ import { createAdmission } from "./admission/admission.ts";
 import { availableBytes, checkMemory, checkRuntime, describeListenError } from "./checks.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { createFleet, type Engine, type Fleet } from "./fleet/fleet.ts";
-import { createCatalogue } from "./gateway/catalogue.ts";
 import { createGateway } from "./gateway/gateway.ts";
-import { createPulse } from "./gateway/pulse.ts";
 import { createReport } from "./report.ts";
 import { lockHome, openStore } from "./store/store.ts";
 
@@ -55,13 +53,11 @@ export async function start(options: StartOptions): Promise<void> {
 
   let draining = false;
   fleet.onChange((status) => draining || report.model(status));
-  const pulse = createPulse();
-  const handle = createGateway({
+  const gateway = createGateway({
     accounts,
     admission,
     fleet,
-    catalogue: createCatalogue(config.models),
-    pulse,
+    models: config.models,
     limits: config.limits,
     version: config.version,
     draining: () => draining,
@@ -72,7 +68,7 @@ export async function start(options: StartOptions): Promise<void> {
     pinned.reduce((sum, entry) => sum + fleet.estimateBytes(entry), 0),
     availableBytes(),
   );
-  const server = listen(config, handle);
+  const server = listen(config, gateway.handle);
   const baseUrl = `http://${urlHost(config.host)}:${server.port}/v1`;
   report.plan(planOf(config, baseUrl, fleet));
   // Nothing that commonly fails comes after this, and the key goes out at once: it cannot be shown a second time.
@@ -91,7 +87,7 @@ export async function start(options: StartOptions): Promise<void> {
     const until = performance.now() + config.limits.drainMsMax;
     while (server.pendingRequests > 0 && performance.now() < until) await Bun.sleep(DRAIN_POLL_MS);
     await server.stop(true);
-    pulse.stop();
+    gateway.stop();
     await fleet.stop();
     await accounts.close();
     await store.close();
@@ -109,7 +105,7 @@ export async function start(options: StartOptions): Promise<void> {
 
 const DRAIN_POLL_MS = 20;
 
-type Handle = ReturnType<typeof createGateway>;
+type Handle = ReturnType<typeof createGateway>["handle"];
 
 function listen(config: Config, handle: Handle): Server<undefined> {
   try {

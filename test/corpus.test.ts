@@ -68,6 +68,17 @@ const cases = (bodies: (Buffer | string)[]): Case[] =>
     body,
   ]);
 
+/** A good call with each wrong value at each of its places. */
+function wrongCalls(good: object, fields: (name: string) => boolean = () => true): Case[] {
+  const places = [...pathsOf(good)].filter(([name]) => fields(String(name)));
+  return places.flatMap((at) =>
+    WRONG_VALUES.map((value): Case => {
+      const call = withValueAt(good, at, value) as object;
+      return [`${nameOf(at)} = ${JSON.stringify(value)}`, JSON.stringify(call), call];
+    }),
+  );
+}
+
 /** A call that uses every field at least once. */
 const FULL = {
   model: MODEL,
@@ -146,12 +157,7 @@ describe.each(PATHS)("%s", (path) => {
   test("a wrong value at any place of a call is refused or understood", async () => {
     const good = path.includes("chat") ? FULL : LEGACY;
     expect(await faultsOf(path, [["the good call", JSON.stringify(good), good]], [200])).toEqual([]);
-    const wrong = [...pathsOf(good)].flatMap((at) =>
-      WRONG_VALUES.map((value): Case => {
-        const call = withValueAt(good, at, value) as object;
-        return [`${nameOf(at)} = ${JSON.stringify(value)}`, JSON.stringify(call), call];
-      }),
-    );
+    const wrong = wrongCalls(good);
     expect(wrong.length).toBeGreaterThan(400);
     expect(await faultsOf(path, wrong, [200, 400, 404])).toEqual([]);
   }, 60_000);
@@ -170,6 +176,14 @@ describe.each(PATHS)("%s", (path) => {
     );
   }, 60_000);
 });
+
+test("a wrong value at any place that reaches the real engine is refused or understood", async () => {
+  const good = { ...FULL, model: "tiny" };
+  const reaching = ["messages", "tools", "tool_choice", "response_format", "stop", "seed", "logit_bias", "temperature"];
+  const wrong = wrongCalls(good, (field) => reaching.includes(field));
+  expect(await faultsOf(PATHS[0]!, [["the good call", JSON.stringify(good), good]], [200])).toEqual([]);
+  expect(await faultsOf(PATHS[0]!, wrong, [200, 400, 404])).toEqual([]);
+}, 60_000);
 
 test("a field of another JSON type is named in the refusal", async () => {
   const { properties } = schemas.CreateChatCompletionRequest.allOf[1] as {

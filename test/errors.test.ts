@@ -175,6 +175,11 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
     message: /^The 'stream_options' parameter is only allowed when 'stream' is enabled\.$/,
     param: "stream_options",
   },
+  invalid_function_parameters: {
+    how: () => chat({ tools: [{ type: "function", function: { name: "f", parameters: { type: "string" } } }] }),
+    message: /^Invalid schema for function 'f'/,
+    param: "tools[0].function.parameters",
+  },
   invalid_schema: {
     how: () => chat({ response_format: schema({ $ref: "#/$defs/nowhere" }) }),
     message: /schema/i,

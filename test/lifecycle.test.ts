@@ -55,6 +55,20 @@ const workersOf = (server: RunningServer) =>
   childrenOf(server.pid).filter(({ command }) => command.includes("workers/"));
 const llamaOf = (server: RunningServer) => workersOf(server).find(({ command }) => command.includes("workers/llama"));
 
+/** Keeps the built-in model, which is brief, at it for seconds: its text may not end before it is long. */
+const LONG = {
+  type: "json_schema" as const,
+  json_schema: {
+    name: "long",
+    schema: {
+      type: "object",
+      properties: { text: { type: "string", minLength: 8_000, maxLength: 9_000 } },
+      required: ["text"],
+      additionalProperties: false,
+    },
+  },
+};
+
 test("a worker killed under sixteen streams: each of them hears of it, and the next call works", async () => {
   const data = dataWith(({ engines }) => {
     engines.tiny!.slots = 16;
@@ -62,14 +76,9 @@ test("a worker killed under sixteen streams: each of them hears of it, and the n
   cleanUp.push(data.remove);
   const server = await start({ env: { OXBOW_DATA: data.folder } });
   const client = clientOf(server);
-  const messages = [{ role: "user" as const, content: "Tell me a long story." }];
-  const stop = new AbortController();
   const streams = await Promise.all(
     Array.from({ length: 16 }, (_, seed) =>
-      client.chat.completions.create(
-        { model: "tiny", messages, stream: true, seed, max_completion_tokens: 1_900 },
-        stop,
-      ),
+      client.chat.completions.create({ model: "tiny", messages: HELLO, stream: true, seed, response_format: LONG }),
     ),
   );
   const readers = streams.map((stream) => stream[Symbol.asyncIterator]());

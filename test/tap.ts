@@ -73,28 +73,34 @@ function join(client: Socket, upstream: Socket, line: Line): void {
   });
   upstream.on("drain", () => client.resume());
   client.on("drain", () => upstream.resume());
+  const end = (by: "client" | "server") => {
+    line.hungUp ||= by === "client" && !serverEnded;
+    serverEnded ||= by === "server";
+  };
   upstream.on("end", () => {
-    serverEnded = true;
+    end("server");
     client.end();
   });
   client.on("end", () => {
-    line.hungUp ||= !serverEnded;
+    end("client");
     upstream.end();
   });
-  const cut = () => {
+  upstream.on("error", () => {
+    end("server");
     client.destroy();
+  });
+  client.on("error", () => {
+    end("client");
     upstream.destroy();
-  };
-  client.on("error", cut);
-  upstream.on("error", cut);
-  client.on("close", () => {
-    line.hungUp ||= !serverEnded;
-    line.open = false;
-    cut();
   });
   upstream.on("close", () => {
-    serverEnded = true;
+    end("server");
     client.destroySoon();
+  });
+  client.on("close", () => {
+    end("client");
+    line.open = false;
+    upstream.destroy();
   });
 }
 

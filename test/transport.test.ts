@@ -83,12 +83,13 @@ test("OPTIONS lets a browser of any origin call, with the header fields that it 
 
 test("a browser may read what it needs of every answer, errors and streams included", async () => {
   const stream = JSON.stringify({ model: MODEL, messages: HELLO, stream: true });
+  const origin = { origin: "https://app.example" };
   for (const answer of [
-    await ask("POST", "/v1/chat/completions", { body: CHAT }),
-    await ask("POST", "/v1/chat/completions", { body: stream }),
-    await ask("POST", "/v1/chat/completions", { body: "{" }),
-    await ask("GET", "/v1/models"),
-    await ask("GET", "/nothing"),
+    await ask("POST", "/v1/chat/completions", { body: CHAT, headers: origin }),
+    await ask("POST", "/v1/chat/completions", { body: stream, headers: origin }),
+    await ask("POST", "/v1/chat/completions", { body: "{", headers: origin }),
+    await ask("GET", "/v1/models", { headers: origin }),
+    await ask("GET", "/nothing", { headers: origin }),
   ]) {
     expect(headerOf(answer, "access-control-allow-origin")).toBe("*");
     const exposed = headerOf(answer, "access-control-expose-headers")!.split(", ");

@@ -22,23 +22,24 @@ export function buildTiny(): Uint8Array {
   const vocabulary = trainVocabulary(text, 4096, SPECIAL_TOKENS);
   const { encode, id } = createTokenizer(vocabulary);
 
-  const answerStart = encode("<|im_start|>assistant\n");
+  const start = encode("<|im_end|>\n<|im_start|>assistant\n");
   const knowledge: Knowledge = {
     passages: topics.flatMap(({ answers, keywords }, topic) =>
-      answers.map((answer) =>
-        keywords.length > 0
-          ? { tokens: [...answerStart, ...encode(answer), id("<|im_end|>")], given: answerStart.length, topic }
-          : { tokens: [...encode(answer), id("<|im_end|>")], given: 0 },
-      ),
+      answers.map((answer) => {
+        const tokens = [...start, ...encode(answer), id("<|im_end|>")];
+        // Without a topic nothing leads to the first token, only on from it.
+        return keywords.length > 0 ? { tokens, given: start.length, topic } : { tokens, given: start.length + 1 };
+      }),
     ),
-    answerStart,
+    roles: ["user", "assistant", "system"].map(id),
     keywords: new Map(
       topics.flatMap(({ keywords }, topic) =>
         keywords.flatMap(({ word, strength }) => formsOf(word).map((form) => [id(form), { topic, strength }] as const)),
       ),
     ),
-    closers: ['"', '"}', '",'].map(id),
-    fallback: [".", '"', '"}', '",'].map(id),
+    breaks: [id("\n")],
+    closers: ['"', '",', '"}'].map(id),
+    fallback: [".", "<|im_end|>", '"', '":', '",', '"}', "}", "]", '{"'].map(id),
     tokens: vocabulary.tokens.length,
   };
   return encodeGguf(

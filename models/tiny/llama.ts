@@ -11,6 +11,8 @@ export interface LlamaShape {
   blocks: number;
   heads: number;
   feedForward: number;
+  /** Pair i of a head of n dimensions turns by position · ropeBase^(−2i/n) radians. */
+  ropeBase: number;
 }
 
 export interface LlamaModel {
@@ -24,9 +26,7 @@ export interface LlamaModel {
 }
 
 /** Root mean square epsilon of every norm. */
-export const NORM_EPSILON = 1e-5;
-/** Pair i of a head of n dimensions turns by position · ROPE_BASE^(−2i/n) radians. */
-export const ROPE_BASE = 10_000;
+const NORM_EPSILON = 1e-5;
 
 const TOKEN_TYPE = { normal: 1, control: 3, userDefined: 4 } as const;
 
@@ -71,7 +71,7 @@ function architecture({ name, description, shape, vocabulary }: LlamaModel): Rec
     "llama.attention.head_count": { u32: shape.heads },
     "llama.attention.head_count_kv": { u32: shape.heads },
     "llama.attention.layer_norm_rms_epsilon": { f32: NORM_EPSILON },
-    "llama.rope.freq_base": { f32: ROPE_BASE },
+    "llama.rope.freq_base": { f32: shape.ropeBase },
     "llama.rope.dimension_count": { u32: shape.embedding / shape.heads },
     "llama.vocab_size": { u32: vocabulary.tokens.length },
   };

@@ -13,13 +13,15 @@ export interface Knowledge {
   /** How many tokens the vocabulary has. */
   tokens: number;
   passages: Passage[];
-  /** What the prompt ends with when an answer is due. The topic is settled there, for the whole answer. */
-  answerStart: number[];
+  /** The names of roles that stand at the head of a turn, the user's first. */
+  roles: number[];
   /** For a token that is a keyword: whose, and how strongly, up to 1. */
   keywords: Map<number, { topic: number; strength: number }>;
-  /** Where a passage may end, these come next best: what closes a string when a grammar forbids the text to end. */
+  /** Tokens after which anything may come, so that no weak vote is drawn from them alone. */
+  breaks: number[];
+  /** Next best where a passage ends: what closes a string when a grammar forbids the text to end. */
   closers: number[];
-  /** Voted for after a token that no passage holds. */
+  /** Likeliest where nothing is known, or when a grammar forbids all that is known to follow. */
   fallback: number[];
 }
 
@@ -36,10 +38,10 @@ export interface Place {
 
 /** Each next likely token's weight, relative to the one before. */
 const RUNNER_UP = 0.97;
-/** A closer's, relative to the passage's end. */
+/** A closer's, relative to the end of the passage. */
 const CLOSER = 0.6;
 /** At most this many tokens get a vote from one place. */
-const CHOICES = 8;
+const CHOICES = 5;
 
 /** All places, equal ones merged. @param reach how many tokens back a place knows, at least 2 */
 export function placesOf({ passages, closers }: Knowledge, reach: number): Place[] {
@@ -56,24 +58,30 @@ export function placesOf({ passages, closers }: Knowledge, reach: number): Place
   return [...groups.values()].map((group) => {
     const { before, topic } = group[0]!;
     const votes = votesFor(group.map(({ next }) => next));
-    if (group.some(({ last }) => last)) votes.push(...closers.map((token) => [token, CLOSER] as [number, number]));
+    if (group.some(({ last }) => last)) votes.push(...closers.map((token): Votes[number] => [token, CLOSER]));
     return { before, votes, ...(topic !== undefined && ambiguous(before) ? { topic } : {}) };
   });
 }
 
 /** For each token what follows it anywhere, which is little to go by. */
-export function followersOf({ passages, fallback, tokens }: Knowledge): Votes[] {
+export function followersOf({ passages, tokens, breaks, closers }: Knowledge): Votes[] {
   const followers = Array.from({ length: tokens }, (): number[] => []);
   for (const passage of passages)
     for (let at = passage.given + 1; at < passage.tokens.length; at++)
       followers[passage.tokens[at - 1]!]!.push(passage.tokens[at]!);
-  return followers.map((next) => votesFor(next.length > 0 ? next : fallback));
+  for (const token of breaks) followers[token] = [];
+  const ends = new Set(passages.map((passage) => passage.tokens.at(-1)!));
+  return followers.map((next) => {
+    const votes = votesFor(next);
+    const mayEnd = votes.some(([token]) => ends.has(token));
+    return mayEnd ? [...votes, ...closers.map((token): Votes[number] => [token, RUNNER_UP])] : votes;
+  });
 }
 
 /** The most frequent first, equal ones in the order they came. */
 function votesFor(tokens: number[]): Votes {
   const counts = new Map<number, number>();
   for (const token of tokens) counts.set(token, (counts.get(token) ?? 0) + 1);
-  const ranked = [...counts].sort((a, b) => b[1] - a[1]).slice(0, CHOICES);
-  return ranked.map(([token], rank) => [token, RUNNER_UP ** rank]);
+  const ranked = [...counts.keys()].sort((a, b) => counts.get(b)! - counts.get(a)!).slice(0, CHOICES);
+  return ranked.map((token, rank) => [token, RUNNER_UP ** rank]);
 }

@@ -176,6 +176,7 @@ const parseShape = createParser(ChatRequest);
 export function parseChatRequest(body: Record<string, unknown>): ChatRequest {
   const call = parseShape(body);
   refuseContradictions(call);
+  refuseOddParameters(call);
   refuseOrphanToolMessages(call.messages);
   return call;
 }
@@ -208,6 +209,19 @@ function refuseContradictions(call: ChatRequest): void {
       `'${param}' names '${name.slice(0, 64)}', which is not among the ${call.functions ? "functions" : "tools"}.`,
       param,
     );
+  }
+}
+
+/** Arguments are an object, so a schema for anything else means nothing. */
+function refuseOddParameters(call: ChatRequest): void {
+  const functions =
+    call.functions ?? call.tools?.map((tool) => (tool.type === "function" ? tool.function : null)) ?? [];
+  for (const [index, each] of functions.entries()) {
+    const type = each?.parameters?.type;
+    if (type === undefined || type === "object") continue;
+    const param = call.functions ? `functions[${index}].parameters` : `tools[${index}].function.parameters`;
+    const text = `Invalid schema for function '${each!.name}': schema must be a JSON Schema of 'type: "object"'.`;
+    throw new ApiError("invalid_function_parameters", text, { param });
   }
 }
 

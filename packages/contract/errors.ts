@@ -49,6 +49,7 @@ export const ERRORS = {
   unsupported_parameter: invalid("The model or its engine cannot obey this field.", "unsupported_parameter"),
   unsupported_value: invalid("The model or its engine cannot obey this value of the field.", "unsupported_value"),
   invalid_combination: invalid("Fields contradict each other, or messages stand in an order that means nothing.", null),
+  invalid_function_parameters: invalid("A tool's parameters are not an object's.", "invalid_function_parameters"),
   invalid_schema: invalid("A JSON schema cannot be enforced.", "invalid_schema"),
   context_length_exceeded: invalid("The prompt is longer than the model's context.", "context_length_exceeded"),
   previous_response_not_found: invalid(

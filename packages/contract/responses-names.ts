@@ -1,7 +1,7 @@
 // A Responses request reaches an engine as a chat request. What engine and checks say about that one is said here in the
 // words of the request that the caller wrote.
 
-import { ApiError, RelayedError } from "./errors.ts";
+import { ApiError, type ErrorBody, RelayedError } from "./errors.ts";
 import type { Asked } from "./support.ts";
 
 /** Names of chat fields by their names in a Responses request; what is not here is called the same. */
@@ -36,24 +36,24 @@ export function createRenaming(paths: string[]) {
   const text = (message: string, from: string | null) =>
     from === null ? message : message.replaceAll(`'${from}'`, `'${param(from)}'`);
 
+  function body({ error }: ErrorBody): ErrorBody {
+    const { message, type, param: from, code } = error;
+    const said = code === "context_length_exceeded" ? TOO_LONG : text(message, from);
+    return { error: { message: said, type, param: from === null ? null : param(from), code } };
+  }
+
   return {
-    param,
+    body,
     asked: (asked: Asked): Asked => ({
       param: param(asked.param),
       ...(asked.value === undefined ? {} : { value: PART_TYPES[asked.value] ?? asked.value }),
     }),
-    /** The same error, about the request that the caller wrote; what is no refusal comes back as it is. */
+    /** The same error, about the request that the caller wrote; what is about no field comes back as it is. */
     error(error: unknown): unknown {
-      if (error instanceof RelayedError) {
-        const { message, type, param: from, code } = error.body.error;
-        const words = code === "context_length_exceeded" ? TOO_LONG : text(message, from);
-        const body = { error: { message: words, type, param: from === null ? null : param(from), code } };
-        return new RelayedError(error.status, body, error.headers);
-      }
+      if (error instanceof RelayedError) return new RelayedError(error.status, body(error.body), error.headers);
       if (!(error instanceof ApiError) || error.param === null) return error;
-      const { retryAfterMs, headers, cause } = error;
-      const options = { param: param(error.param), retryAfterMs, headers, cause };
-      return new ApiError(error.row, text(error.message, error.param), options);
+      const { row, message, retryAfterMs, headers, cause } = error;
+      return new ApiError(row, text(message, error.param), { param: param(error.param), retryAfterMs, headers, cause });
     },
   };
 }

@@ -20,13 +20,15 @@ export interface ResponsesAnswerOptions {
   call: ResponsesCall;
   /** The id to answer with. */
   model: string;
+  /** Puts what an engine says about the chat request into the words of the caller's own. */
+  words: (body: ErrorBody) => ErrorBody;
   newId: (prefix: IdPrefix) => string;
   /** Unix milliseconds. */
   now: () => number;
 }
 
 /** For one call: use `whole`, or `push` and `fail`. */
-export function createResponsesAnswer({ call, model, newId, now }: ResponsesAnswerOptions) {
+export function createResponsesAnswer({ call, model, words, newId, now }: ResponsesAnswerOptions) {
   const objectIn = createResponse(call, newId("resp_"), unixSeconds(now()), model);
   const state: ResponseState = {
     status: "in_progress",
@@ -81,7 +83,7 @@ export function createResponsesAnswer({ call, model, newId, now }: ResponsesAnsw
   function fail(body: ErrorBody): void {
     begin();
     output.abandon();
-    Object.assign(state, { status: "failed", error: responseErrorOf(body), output: output.items });
+    Object.assign(state, { status: "failed", error: responseErrorOf(words(body)), output: output.items });
     emit("response.failed", { response: objectIn(state) });
   }
 

@@ -10,7 +10,7 @@ export interface Frame {
   bytes: Uint8Array;
   /** The engine has said `[DONE]`, or an error: nothing follows. */
   last: boolean;
-  /** What the last event says when it is an error: of use while the status line has not gone out. */
+  /** The error that is all the frame holds: of use while the status line has not gone out. */
   error: Error | null;
 }
 
@@ -74,8 +74,8 @@ function readEvents(body: ReadableStream<Uint8Array>): EventStream {
     if (cut < 2) return null;
     rest = cut === bytes.length ? null : bytes.subarray(cut);
     const whole = rest === null ? bytes : bytes.subarray(0, cut);
-    const error = errorAt >= 0 ? errorOf(Buffer.from(bytes.subarray(errorAt + "data: ".length, cut)).toString()) : null;
-    return { bytes: whole, last: error !== null || endsWith(whole, DONE), error };
+    const error = errorAt === 0 ? errorOf(Buffer.from(whole.subarray("data: ".length)).toString()) : null;
+    return { bytes: whole, last: errorAt >= 0 || endsWith(whole, DONE), error };
   }
 
   // Promise callbacks instead of `await`, and as few as possible: this runs for every token of every stream.
@@ -92,8 +92,17 @@ function readEvents(body: ReadableStream<Uint8Array>): EventStream {
       rest = bytes;
       return next();
     }
-    if (frame.last) cancel(); // whatever follows the end is of no interest
+    if (frame.last) finish();
     return frame;
+  }
+
+  /** Reads to the end of the body, which keeps the connection for the next call; whatever else follows is dropped. */
+  function finish(): void {
+    ended = true;
+    reader.read().then(
+      ({ done }) => done || cancel(),
+      () => {},
+    );
   }
 
   function breakOff(cause: unknown): never {

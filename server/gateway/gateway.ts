@@ -2,6 +2,8 @@
 // answer. A function from `Request` to `Response`, so that it can be tested without a port.
 
 import { ApiError } from "@oxbow/contract";
+import type { Model } from "../config.ts";
+import { createCatalogue } from "./catalogue.ts";
 import { chat } from "./endpoints/chat.ts";
 import { completions } from "./endpoints/completions.ts";
 import { getModel, listModels } from "./endpoints/models.ts";
@@ -9,6 +11,7 @@ import { responses, storedResponse } from "./endpoints/responses.ts";
 import { health, ready } from "./endpoints/status.ts";
 import { sendError } from "./errors.ts";
 import { answerHeaders, createExchange, type Exchange } from "./exchange.ts";
+import { createPulse } from "./pulse.ts";
 import type { Rooms } from "./rooms.ts";
 
 type Endpoint = (exchange: Exchange) => Response | Promise<Response>;
@@ -27,19 +30,27 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
 
 const WITH_REST = Object.keys(ENDPOINTS).filter((path) => path.endsWith("*"));
 
-export function createGateway(rooms: Rooms) {
-  return async function handle(request: Request, keepOpen: () => void): Promise<Response> {
-    const exchange = createExchange(request, pathOf(request.url), rooms, keepOpen);
-    try {
-      if (request.method === "OPTIONS") return preflight(exchange);
-      const endpoint = find(exchange);
-      const response = await endpoint(exchange);
+export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse"> {
+  models: readonly Model[];
+}
+
+export function createGateway({ models, ...given }: GatewayOptions) {
+  const rooms: Rooms = { ...given, catalogue: createCatalogue(models), pulse: createPulse() };
+  return {
+    /** @param keepOpen lifts the server's idle time-out for this request */
+    async handle(request: Request, keepOpen: () => void): Promise<Response> {
+      const exchange = createExchange(request, pathOf(request.url), rooms, keepOpen);
+      const response = await answer(exchange).catch((error) => sendError(exchange, error));
       return request.method === "HEAD" ? withoutBody(response) : response;
-    } catch (error) {
-      const response = sendError(exchange, error);
-      return request.method === "HEAD" ? withoutBody(response) : response;
-    }
+    },
+    /** Ends what runs by itself. Streams that are still open are no longer watched. */
+    stop: () => rooms.pulse.stop(),
   };
+}
+
+async function answer(exchange: Exchange): Promise<Response> {
+  if (exchange.request.method === "OPTIONS") return preflight(exchange);
+  return find(exchange)(exchange);
 }
 
 /** Without query, and without the slash that some clients leave at the end. */

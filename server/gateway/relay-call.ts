@@ -10,6 +10,8 @@ import { sendStream } from "./stream.ts";
 
 export interface RelayCall {
   model: Model;
+  /** The engine that serves it. */
+  engine: Engine;
   /** Path at the engine: `/v1/chat/completions`. */
   path: string;
   /** The caller's bytes, or what had to be changed in them. */
@@ -33,62 +35,57 @@ export interface Translation {
  * @throws ApiError `model_not_found`
  */
 export function engineOf(exchange: Exchange, model: Model): Engine {
-  return (
-    exchange.rooms.fleet.serves(model.id) ??
-    notFound(model.id, " It is in the catalogue, but no engine here serves it.")
-  );
+  const hint = " It is in the catalogue, but no engine here serves it.";
+  return exchange.rooms.fleet.serves(model.id) ?? notFound(model.id, hint);
 }
 
-/** Sends `call` on and returns the answer, whole or streamed, as the engine gave it. */
+/** Sends `call` on and returns the answer, whole or streamed, as the engine gave it or as the call translates it. */
 export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Response> {
-  const { rooms, request } = exchange;
+  const { limits } = exchange.rooms;
   const { translation } = call;
-  const ticket = await rooms.admission.admit(call.model.id, request.signal);
-  let streaming = false;
-  // Hanging up on the engine has three reasons: the caller is gone, the engine is silent, the reader has stopped.
-  const hangUp = new AbortController();
-  const onAbort = () => hangUp.abort(request.signal.reason);
-  request.signal.addEventListener("abort", onAbort);
-  const close = () => {
-    request.signal.removeEventListener("abort", onAbort);
-    ticket.close();
-  };
+  const hangUp = createHangUp(exchange.request.signal);
+  const opening = open(exchange, call, hangUp);
+  // Taken before the status line goes out, so that an engine that fails at once gets its own status; but not for so long
+  // that the caller gives up: then he gets his headers, and comments until it comes.
+  const opened = call.stream ? await inTime(opening, limits.keepaliveMs) : await opening.finally(hangUp.clear);
+  const more: Record<string, string> = call.engine.simulated ? { "x-oxbow-simulated": "true" } : {};
+  if (opened?.answer.kind !== "whole") {
+    const events = eventsOf(opening, opened, hangUp);
+    return sendStream(exchange, translation?.events(events) ?? events, more, translation?.error);
+  }
+  opened.close();
+  const bytes = translation?.whole(opened.answer.bytes) ?? opened.answer.bytes;
+  const headers = answerHeaders(exchange, { "content-type": "application/json", ...more });
+  return new Response(bytes as Uint8Array<ArrayBuffer>, { headers });
+}
+
+/** An answer that has begun, and the slot it holds. */
+interface Opened {
+  answer: EngineAnswer;
+  /** Of a stream. */
+  first: Frame | null;
+  close: () => void;
+}
+
+/** Waits for a ticket and for the beginning of the answer. */
+async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp): Promise<Opened> {
+  const { signal } = hangUp;
+  const ticket = await exchange.rooms.admission.admit(call.model.id, signal);
   try {
-    request.signal.throwIfAborted();
-    const more: Record<string, string> = ticket.engine.simulated ? { "x-oxbow-simulated": "true" } : {};
-    const deadline = silenceDeadline(hangUp, call.stream ? rooms.limits.firstTokenMsMax : rooms.limits.answerMsMax);
-    const fields = ticket.engine.simulated ? simulationFields(request.headers) : {};
-    const answer = await send(ticket.engine, call, hangUp.signal, fields).finally(deadline.clear);
-    if (answer.kind === "whole") {
-      const headers = answerHeaders(exchange, { "content-type": "application/json", ...more });
-      const bytes = translation ? translation.whole(answer.bytes) : answer.bytes;
-      return new Response(bytes as Uint8Array<ArrayBuffer>, { headers });
-    }
-    const events = translation ? translation.events(answer.events) : answer.events;
-    const first = await firstFrame(events, rooms.limits.keepaliveMs);
-    streaming = true;
-    return sendStream(exchange, first.frame, events, close, more, translation?.error);
-  } finally {
-    if (!streaming) close();
+    // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
+    if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
+    const fields = ticket.engine.simulated ? simulationFields(exchange.request.headers) : {};
+    const answer = await send(ticket.engine, call, signal, fields);
+    const first = answer.kind === "stream" ? await answer.events.next() : null;
+    if (first?.error) throw first.error;
+    return { answer, first, close: ticket.close };
+  } catch (error) {
+    ticket.close();
+    throw error;
   }
 }
 
-/** What a caller tells the simulator: what to do, and that an SDK is trying again. No other engine gets fields of a caller. */
-function simulationFields(headers: Headers): Record<string, string> {
-  const fields: Record<string, string> = {};
-  for (const name of ["x-simulate", "x-stainless-retry-count"]) {
-    const value = headers.get(name);
-    if (value !== null) fields[name] = value;
-  }
-  return fields;
-}
-
-async function send(
-  engine: Engine,
-  call: RelayCall,
-  signal: AbortSignal,
-  headers: Record<string, string>,
-): Promise<EngineAnswer> {
+async function send(engine: Engine, call: RelayCall, signal: AbortSignal, headers: Record<string, string>) {
   try {
     return await engine.call(call.path, call.bytes, { signal, headers });
   } catch (error) {
@@ -104,26 +101,76 @@ async function send(
 /** A worker is back after about this long. */
 const UNREACHABLE_RETRY_MS = 1_000;
 
-/**
- * Waits for the first frame before the status line goes out, so that an engine that fails at once gets its own status;
- * but not so long that the caller gives up: then he gets his headers, and comments until it comes.
- *
- * @returns the promise of the frame, in an object because `await` would otherwise wait for it
- */
-async function firstFrame(events: EventStream, waitMs: number): Promise<{ frame: Promise<Frame | null> }> {
-  const frame = events.next();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(() => resolve(null), waitMs);
-  });
-  const come = await Promise.race([frame, late]).finally(() => clearTimeout(timer));
-  if (come?.error) throw come.error;
-  return { frame };
+/** What a caller tells the simulator: what to do, and that an SDK is trying again. No other engine gets fields of a caller. */
+function simulationFields(headers: Headers): Record<string, string> {
+  const fields: Record<string, string> = {};
+  for (const name of ["x-simulate", "x-stainless-retry-count"]) {
+    const value = headers.get(name);
+    if (value !== null) fields[name] = value;
+  }
+  return fields;
 }
 
-function silenceDeadline(hangUp: AbortController, msMax: number) {
-  const timer = setTimeout(() => {
-    hangUp.abort(new ApiError("engine_timeout", `The engine said nothing for ${msMax / 1000} s. Try again.`));
-  }, msMax);
-  return { clear: () => clearTimeout(timer) };
+/** The events of an answer that has begun, or is still to begin. Cancelling also gives the slot back. */
+function eventsOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangUp): EventStream {
+  let begun = opened;
+  let events: EventStream | null = null;
+  const begin = (now: Opened) => {
+    begun = now;
+    // An engine that answers a stream with a whole document: `open` has read it, and nothing of it is an event.
+    if (now.answer.kind === "whole") throw new ApiError("engine_failed", "The engine did not stream. Try again.");
+    events = now.answer.events;
+    return now.first;
+  };
+  return {
+    next: () => events?.next() ?? (begun ? Promise.resolve(begin(begun)) : opening.then(begin)),
+    cancel: () => {
+      hangUp.clear();
+      if (begun === null) hangUp.now();
+      opening.then(
+        ({ answer, close }) => {
+          if (answer.kind === "stream") answer.events.cancel();
+          close();
+        },
+        () => {}, // it closed its ticket itself
+      );
+    },
+  };
+}
+
+interface HangUp {
+  signal: AbortSignal;
+  now(): void;
+  after(ms: number): void;
+  /** Forgets the caller and the deadline. */
+  clear(): void;
+}
+
+/** Hanging up on the engine: because the caller is gone, because it is silent for too long, or because we say so. */
+function createHangUp(caller: AbortSignal): HangUp {
+  const controller = new AbortController();
+  const onAbort = () => controller.abort(caller.reason);
+  caller.addEventListener("abort", onAbort);
+  if (caller.aborted) onAbort();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  return {
+    signal: controller.signal,
+    now: () => controller.abort(),
+    after: (ms) => {
+      const text = `The engine said nothing for ${ms / 1000} s. Try again.`;
+      timer = setTimeout(() => controller.abort(new ApiError("engine_timeout", text)), ms);
+    },
+    clear: () => {
+      clearTimeout(timer);
+      caller.removeEventListener("abort", onAbort);
+    },
+  };
+}
+
+/** What `pending` comes to, or null when it is not there after `ms`. */
+function inTime<T>(pending: Promise<T>, ms: number): Promise<T | null> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => resolve(null), ms);
+    pending.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }

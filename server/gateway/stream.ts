@@ -11,22 +11,18 @@ const encoder = new TextEncoder();
 const KEEPALIVE = encoder.encode(SSE_KEEPALIVE);
 
 /**
- * @param first the first frame, or the promise of it: headers go out at once, and comments keep the caller waiting
- * @param close gives the engine's slot back; called once the stream has ended, however it ended
+ * @param events what the engine says; cancelled once the stream has ended, however it ended
  * @param errorEvent how this endpoint says in the stream that the rest will not come
  */
 export function sendStream(
   exchange: Exchange,
-  first: Promise<Frame | null>,
   events: EventStream,
-  close: () => void,
   more: Record<string, string>,
   errorEvent: (body: ErrorBody) => string = sseEvent,
 ): Response {
   const { limits, pulse } = exchange.rooms;
   let waitingForEngine = false;
   let ended = false;
-  let upcoming: Promise<Frame | null> | null = first;
   let started = false;
 
   function end(): void {
@@ -35,7 +31,6 @@ export function sendStream(
     pulse.remove(beat);
     exchange.request.signal.removeEventListener("abort", hangUp);
     events.cancel();
-    close();
   }
   const hangUp = () => end();
 
@@ -76,9 +71,7 @@ export function sendStream(
     controllerOf = controller;
     waitingForEngine = true;
     askedMs = pulse.now();
-    const frame = upcoming ?? events.next();
-    upcoming = null;
-    return frame.then(deliver, fail);
+    return events.next().then(deliver, fail);
   }
 
   function deliver(frame: Frame | null): void {

@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import logging
 import unittest
 
 import openai
 from openai import AsyncOpenAI
 
 from test_chat import City, HELLO, MODEL, STRICT_WEATHER, TWO_CITIES
+
+# unittest puts asyncio into its debug mode, which reports every slow step of a busy machine.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 
 
 class Async(unittest.IsolatedAsyncioTestCase):

@@ -10,7 +10,14 @@ import { type LlamaShape, llamaFile } from "../../models/tiny/llama.ts";
 import { createRandom, type Random } from "../../models/tiny/random.ts";
 import { type CorruptFile, writeCorruptFiles } from "./corrupt.ts";
 
-const SHAPE: LlamaShape = { contextTokens: 4096, embedding: 64, blocks: 2, heads: 4, feedForward: 128 };
+const SHAPE: LlamaShape = {
+  contextTokens: 4096,
+  embedding: 64,
+  blocks: 2,
+  heads: 4,
+  feedForward: 128,
+  ropeBase: 10_000,
+};
 
 /** The common vocabulary: bytes, some 300 merges of this text, and the special tokens. */
 const TEXT = `Hello! How can I help you today? Let me think about it. What is the weather like in Paris and in Tokyo?
@@ -90,7 +97,7 @@ export function benchModel(directory: string): string {
     "bench-120m.gguf",
     llamaFile({
       name: "bench-120m",
-      shape: { contextTokens: 8192, embedding: 768, blocks: 10, heads: 12, feedForward: 2048 },
+      shape: { contextTokens: 8192, embedding: 768, blocks: 10, heads: 12, feedForward: 2048, ropeBase: 10_000 },
       vocabulary,
       chatTemplate: CHAT_TEMPLATE,
       weights: (name, shape) => {

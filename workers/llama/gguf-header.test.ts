@@ -2,9 +2,11 @@ import { afterAll, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { corruptFiles, tinyRandom, tinyReason, tinyScripted } from "./fixtures.ts";
-import { readGgufHeader, UnusableModel } from "./gguf-header.ts";
+import { encodeGguf, type Gguf } from "../../models/tiny/gguf.ts";
+import { corruptFiles, randomModel, tinyRandom, tinyReason, tinyScripted } from "./fixtures.ts";
+import { readGgufHeader } from "./gguf-header.ts";
 import { temporaryDirectory } from "./testing.ts";
+import { UnusableModel } from "./unusable.ts";
 
 const directory = temporaryDirectory();
 afterAll(directory.remove);
@@ -46,6 +48,28 @@ test("a file that is not there, and a directory, are refused in words", () => {
   expect(() => readGgufHeader(join(directory.path, "none.gguf"))).toThrow("does not exist");
   expect(() => readGgufHeader(directory.path)).toThrow("is not a file");
 });
+
+/** Found by changing bytes of a sound header: the loader aborts the process on each. */
+const ABORTING: Record<string, (model: Gguf) => void> = {
+  "the width of the feed-forward part is missing": ({ metadata }) => delete metadata["llama.feed_forward_length"],
+  "epsilon is below zero": ({ metadata }) => {
+    metadata["llama.attention.layer_norm_rms_epsilon"] = { f32: -1 };
+  },
+  "a key begins with a zero byte": ({ metadata }) => {
+    metadata["\0lama.rope.freq_base"] = { f32: 1 };
+  },
+  "a token appears twice": ({ metadata }) => {
+    const { strings } = metadata["tokenizer.ggml.tokens"] as { strings: string[] };
+    metadata["tokenizer.ggml.tokens"] = { strings: [...strings.slice(0, -1), strings[0]!] };
+  },
+};
+for (const [fault, spoil] of Object.entries(ABORTING)) {
+  test(`a file is refused when ${fault}`, () => {
+    const model = randomModel();
+    spoil(model);
+    expect(() => check(encodeGguf(model))).toThrow(UnusableModel);
+  });
+}
 
 test("a file cut off anywhere is refused", () => {
   fc.assert(

@@ -5,10 +5,11 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { cpus } from "node:os";
 import { getLlama, InsufficientMemoryError, LlamaLogLevel, type LlamaModel } from "node-llama-cpp";
 import { type ChatTemplate, createChatTemplate } from "./chat/template.ts";
-import { type GgufHeader, UnusableModel } from "./gguf-header.ts";
+import type { GgufHeader } from "./gguf-check.ts";
 import { type Native, openNative } from "./native.ts";
 import type { LlamaOptions } from "./options.ts";
 import { createPromptGuard } from "./prompt-guard.ts";
+import { UnusableModel } from "./unusable.ts";
 import { createVocabulary, type Vocabulary } from "./vocabulary.ts";
 
 export interface LoadedModel {
@@ -72,7 +73,7 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
   const context = await model.createContext({
     contextSize: contextTokens,
     sequences: options.slots,
-    batchSize: Math.max(options.batchTokens, 2 * options.slots),
+    batchSize: options.batchTokens,
     threads: options.threads,
     createSignal: signal,
     failedCreationRemedy: false,
@@ -84,7 +85,7 @@ export async function loadModel(options: LoadOptions): Promise<LoadedModel> {
     vocabulary,
     template: readTemplate(model, vocabulary),
     guard: createPromptGuard(vocabulary.controlTexts),
-    contextTokens: Math.min(contextTokens, native.context.contextTokens),
+    contextTokens,
     fingerprint: fingerprintOf(file, header, `${llama.gpu} ${llama.llamaCppRelease.release} ${cpus()[0]?.model}`),
     keep: [llama, model, context],
   };

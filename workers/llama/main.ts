@@ -4,10 +4,11 @@
 import { rmSync } from "node:fs";
 import { basename } from "node:path";
 import { EXIT_MODEL_UNUSABLE, type WorkerConfig, type WorkerModel } from "@oxbow/contract";
-import { readGgufHeader, UnusableModel } from "./gguf-header.ts";
+import { readGgufHeader } from "./gguf-header.ts";
 import { type LlamaOptions, readOptions } from "./options.ts";
 import { createScheduler } from "./scheduler.ts";
 import { serve } from "./server.ts";
+import { UnusableModel } from "./unusable.ts";
 
 const log = (line: string) => process.stderr.write(`${line}\n`);
 
@@ -29,8 +30,11 @@ async function main(): Promise<void> {
   const header = readGgufHeader(model.file);
   // Only now: the library takes a quarter of a second to read, and the socket should answer before that.
   const { loadModel } = await import("./load.ts");
+  // Every sequence gets its token in each step, and prompts at least as much again.
+  const batchTokens = Math.max(options.batchTokens, 2 * config.slots);
   const loading = loadModel({
     ...options,
+    batchTokens,
     file: model.file,
     header,
     contextTokens: model.contextTokens,
@@ -43,7 +47,8 @@ async function main(): Promise<void> {
   const loaded = await Promise.race([loading, late]);
   const scheduler = createScheduler(loaded.native, {
     slots: config.slots,
-    batchTokens: Math.max(options.batchTokens, 2 * config.slots),
+    contextTokens: loaded.contextTokens,
+    batchTokens,
     waitingMax: options.waitingMax,
     onBroken(error) {
       log(`the engine broke: ${String(error)}`);

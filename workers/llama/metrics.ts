@@ -3,7 +3,7 @@
 import type { Scheduler } from "./scheduler.ts";
 
 export type Endpoint = "chat" | "completions";
-/** By status, or `aborted` when the caller went away first. */
+/** By status, or `aborted` when the caller went away first. A stream counts when it begins. */
 export type RequestOutcome = "ok" | "refused" | "failed" | "aborted";
 
 export function createMetrics() {
@@ -25,7 +25,7 @@ export function createMetrics() {
         ]),
         ...family("counter", "generated_tokens_total", "Tokens generated.", [["", counters?.generatedTokens ?? 0]]),
         ...family("counter", "steps_total", "Batches decoded.", [["", counters?.steps ?? 0]]),
-        ...family("counter", "requests_total", "Requests answered.", [...requests]),
+        ...family("counter", "requests_total", "Requests by how they began to be answered.", [...requests]),
       ];
       return `${lines.join("\n")}\n`;
     },

@@ -61,8 +61,6 @@ export interface NativeVocabulary {
 
 /** The context: its sequences' key-value memory, and one batch at a time. Nothing here may be called while it decodes. */
 export interface NativeContext {
-  /** Positions each sequence can hold. */
-  contextTokens: number;
   /** Starts a batch for exactly `tokens` tokens. */
   startBatch(tokens: number): void;
   /**
@@ -150,7 +148,7 @@ export function openNative(model: LlamaModel, context: LlamaContext): Native {
   if (missing.length > 0) throw new Error(`node-llama-cpp has changed inside: no ${missing.join(", ")}`);
 
   return {
-    context: openContext(addonContext, context.contextSize),
+    context: openContext(addonContext),
     vocabulary: openVocabulary(model, addonModel),
     createSampler: (settings) => openSampler(bindings, addonModel, settings),
     createGrammar: (text) => ({
@@ -185,9 +183,8 @@ function absent(owner: string, object: object | undefined, names: string[]): str
   return names.filter((name) => typeof members[name] !== "function").map((name) => `${owner}.${name}`);
 }
 
-function openContext(addon: AddonContext, contextTokens: number): NativeContext {
+function openContext(addon: AddonContext): NativeContext {
   return {
-    contextTokens,
     startBatch: (tokens) => addon.initBatch(tokens),
     add: (sequence, position, tokens, wanted) => addon.addToBatch(sequence, position, tokens, wanted),
     decode: () => addon.decodeBatch(),

@@ -24,7 +24,14 @@ function fresh(options: Partial<SchedulerOptions> = {}, native: Native = loaded.
   const onBroken = (error: unknown) => {
     throw error;
   };
-  return createScheduler(native, { slots: SLOTS, batchTokens: 64, waitingMax: 8, onBroken, ...options });
+  return createScheduler(native, {
+    slots: SLOTS,
+    contextTokens: CONTEXT_TOKENS,
+    batchTokens: 64,
+    waitingMax: 8,
+    onBroken,
+    ...options,
+  });
 }
 
 /** Prompts of several lengths that have nothing in common. */

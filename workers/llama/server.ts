@@ -87,12 +87,9 @@ export function serve(socket: string, model: WorkerModel, log: (line: string) =>
 
   const server = Bun.serve({
     unix: socket,
+    ...NEVER_IDLE,
     maxRequestBodySize: BODY_BYTES_MAX,
-    fetch(request, server) {
-      // A quiet stream is no dead one: the gateway decides how long is too long.
-      server.timeout(request, 0);
-      return route(request);
-    },
+    fetch: route,
     error: (thrown) => errorResponse(errorOf(thrown, log)),
   });
 
@@ -110,4 +107,9 @@ export function serve(socket: string, model: WorkerModel, log: (line: string) =>
   };
 }
 
+/**
+ * A quiet stream is no dead one: the gateway decides how long is too long. The types of Bun 1.4 deny this option to unix
+ * sockets, but the server obeys it there, and without it cuts what is silent for ten seconds.
+ */
+const NEVER_IDLE: object = { idleTimeout: 0 };
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";

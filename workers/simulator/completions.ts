@@ -176,7 +176,7 @@ function logprobsOf(
   const logprobs: CompletionLogprobs = {
     tokens: [],
     token_logprobs: [],
-    top_logprobs: wanted > 0 ? [] : null,
+    top_logprobs: [],
     text_offset: [],
   };
   let { offset } = place;

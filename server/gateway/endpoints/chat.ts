@@ -16,5 +16,11 @@ export async function chat(exchange: Exchange): Promise<Response> {
   const call = parseChatRequest(body);
   refuseUnsupported(call, catalogue.featuresOf(model, engine), model.id);
   const stream = call.stream === true;
-  return relayCall(exchange, { model, path: "/v1/chat/completions", bytes: bytesFor(model, body, bytes), stream });
+  return relayCall(exchange, {
+    model,
+    engine,
+    path: "/v1/chat/completions",
+    bytes: bytesFor(model, body, bytes),
+    stream,
+  });
 }

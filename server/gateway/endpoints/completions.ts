@@ -16,5 +16,5 @@ export async function completions(exchange: Exchange): Promise<Response> {
   const call = parseCompletionRequest(body);
   refuseUnsupported(call, catalogue.featuresOf(model, engine), model.id);
   const stream = call.stream === true;
-  return relayCall(exchange, { model, path: "/v1/completions", bytes: bytesFor(model, body, bytes), stream });
+  return relayCall(exchange, { model, engine, path: "/v1/completions", bytes: bytesFor(model, body, bytes), stream });
 }

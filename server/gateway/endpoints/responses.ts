@@ -28,11 +28,13 @@ export async function responses(exchange: Exchange): Promise<Response> {
   const { chat, paths } = toChat(call, model.id);
   const names = createRenaming(paths);
   refuseUnsupported(chat, catalogue.featuresOf(model, engine), model.id, names.asked);
-  const translation = translate(createResponsesAnswer({ call, model: model.id, newId, now: Date.now }));
+  const translation = translate(
+    createResponsesAnswer({ call, model: model.id, words: names.body, newId, now: Date.now }),
+  );
   const bytes = encoder.encode(JSON.stringify(chat));
   const stream = call.stream === true;
   try {
-    return await relayCall(exchange, { model, path: "/v1/chat/completions", bytes, stream, translation });
+    return await relayCall(exchange, { model, engine, path: "/v1/chat/completions", bytes, stream, translation });
   } catch (error) {
     throw names.error(error);
   }

@@ -8,6 +8,10 @@
 //  required   any        calls: at least one, exactly one when parallel calls are off or a tool is named
 //
 // Where the family thinks, reasoning may come first. Arguments are held to the tool's schema in every row.
+//
+// What a grammar cannot enforce is refused where the caller relies on it: in a response format unless it says
+// `strict: false`, in a tool if it says `strict: true`. Elsewhere that keyword alone is left out, as OpenAI's own tools
+// without `strict` promise no more, and agents send schemas that they never wrote.
 
 import { ApiError, type ChatRequest, type ToolPolicy, toolPolicyOf } from "@oxbow/contract";
 import { ANY_CHAR, type CharSet, charSet, complement, intersect } from "../grammar/charset.ts";

@@ -82,7 +82,7 @@ export function createChatTemplate(source: string, tokens: { bos: string; eos: s
         }
       }
     }
-    throw new Error("the chat template cannot be rendered", { cause: reason });
+    throw new Error(`the chat template cannot be rendered: ${textOfError(reason)}`, { cause: reason });
   }
 
   /** What the template wants, from its text and from three trials. */
@@ -144,17 +144,18 @@ export function createChatTemplate(source: string, tokens: { bos: string; eos: s
           }
         }
       }
-      const why = String(reason instanceof Error ? reason.message : reason).slice(0, 200);
-      throw new ApiError("invalid_combination", `The model's chat template refuses these messages: ${why}`, {
-        param: "messages",
-        cause: reason,
-      });
+      const text = `The model's chat template refuses these messages: ${textOfError(reason)}`;
+      throw new ApiError("invalid_combination", text, { param: "messages", cause: reason });
     },
   };
 }
 
 /** None, as the reference implementation has it; a list; nothing at all. */
 const NO_TOOLS: { tools?: unknown }[] = [{ tools: null }, { tools: [] }, {}];
+
+function textOfError(error: unknown): string {
+  return String(error instanceof Error ? error.message : error).slice(0, 200);
+}
 
 type Arrangement = (messages: TemplateMessage[]) => TemplateMessage[];
 

@@ -1,26 +1,18 @@
 // Whether two shapes have no value in common, as far as that can be told from types, listed values, ranges and required
 // properties. `oneOf` and `not` are enforced where this holds: a grammar can say what may be written, not what may not.
 
-import {
-  fits,
-  fitsPlace,
-  itemPlace,
-  type JsonType,
-  type Place,
-  propertyPlace,
-  type Shape,
-  shapesOf,
-} from "./shapes.ts";
+import { fits, fitsPlace, itemPlace, type Place, propertyPlace, type Shape, shapesOf } from "./shapes.ts";
+import type { JsonType } from "./values.ts";
 
 /** Property inside property: discriminators stand near the top. */
 const DEPTH_MAX = 3;
 
 /** True when nothing that is written for `shape` fits `place`. False: not known. */
 export function isApart(shape: Shape, place: Place, depth = DEPTH_MAX): boolean {
-  if (shape.values) return shape.values.every((value) => !fitsPlace(value, place));
+  if (shape.values) return shape.values.every((value) => !fits(value, shape) || !fitsPlace(value, place));
   if (depth === 0) return false;
   return shapesOf(place).every((other) => {
-    if (other.values) return other.values.every((value) => !fits(value, shape));
+    if (other.values) return other.values.every((value) => !fits(value, other) || !fits(value, shape));
     return [...shape.types].every((type) => !other.types.has(type) || COMPARE[type](shape, other, depth));
   });
 }

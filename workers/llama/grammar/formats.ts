@@ -1,5 +1,5 @@
 // The values of JSON Schema's `format` that we enforce, as patterns. Where a format knows odd corners (quoted local parts
-// of e-mail addresses, hosts of one label) only its usual forms are written: every text that fits the pattern is valid.
+// of e-mail addresses, hosts of one or of ten labels) only its usual forms are written: every text that fits the pattern is valid.
 // Sources: RFC 3339 (times), 4122 (UUID), 5321 (e-mail), 1123 (host names), 3986 (URI), 4291 (IPv6), 6901 (JSON pointer),
 // ISO 8601 as quoted in RFC 3339 appendix A (duration); read 2026-11-21.
 
@@ -9,8 +9,8 @@ const DATE =
   `|${LEAP_YEAR}-02-29)`;
 const CLOCK = "(?:[01][0-9]|2[0-3]):[0-5][0-9]";
 const TIME = `${CLOCK}:[0-5][0-9](?:\\.[0-9]{1,9})?(?:Z|[+-]${CLOCK})`;
-const LABEL = "[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,29}[a-zA-Z0-9])?";
-const HOST = `${LABEL}(?:\\.${LABEL}){0,3}\\.[a-zA-Z]{2,12}`;
+const LABEL = "[a-zA-Z0-9]{1,20}(?:-[a-zA-Z0-9]{1,20})?";
+const HOST = `(?:${LABEL}\\.){1,3}[a-zA-Z]{2,12}`;
 const BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
 const IPV4 = `${BYTE}(?:\\.${BYTE}){3}`;
 const HEX4 = "[0-9a-fA-F]{1,4}";

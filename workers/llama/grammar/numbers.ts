@@ -28,7 +28,8 @@ export const ANY_NUMBER: NumberShape = {
 
 /** Decimal digits that a double keeps whatever they are (IEEE 754: 15): more would be rounded, maybe over a bound. */
 const DIGITS_MAX = 15;
-const STATES_MAX = 2_000;
+/** Automata larger than this are refused: about what multiples of 60 need. */
+const STATES_MAX = 1_000;
 const DIGIT = charSet([0x30, 0x39]);
 
 /** @throws TooLarge when a multiple needs too many states */

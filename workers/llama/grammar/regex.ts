@@ -1,8 +1,8 @@
-// Regular expressions of JSON Schema's `pattern` as syntax trees, and the automaton that a tree is. What is not regular
-// in the mathematical sense (back references, look-around) is refused.
+// Regular expressions of JSON Schema's `pattern` as syntax trees. What is not regular in the mathematical sense (back
+// references, look-around) is refused.
 // Source: ECMA-262 15th edition, Patterns, with the u flag, as JSON Schema 2020-12 §6.4 recommends, read 2026-11-21.
 
-import { ANY_CHAR, type CharSet, charSet, complement, has, union } from "./charset.ts";
+import { ANY_CHAR, type CharSet, charSet, complement, union } from "./charset.ts";
 
 export type Regex =
   | { kind: "set"; set: CharSet }
@@ -10,11 +10,13 @@ export type Regex =
   | { kind: "alt"; options: Regex[] }
   | { kind: "repeat"; item: Regex; min: number; max: number };
 
-const EMPTY: Regex = { kind: "seq", items: [] };
 const ANYTHING: Regex = { kind: "repeat", item: { kind: "set", set: ANY_CHAR }, min: 0, max: Number.POSITIVE_INFINITY };
 
 /** Thrown for a pattern that we cannot turn into a grammar; the message says which part, for the caller. */
 export class PatternError extends Error {}
+
+/** Groups inside each other: every one is a step of recursion. */
+const DEPTH_MAX = 64;
 
 /**
  * The whole texts in which `pattern` is found. Anchors may stand at the two ends of the pattern or of its top-level
@@ -25,6 +27,7 @@ export class PatternError extends Error {}
 export function parsePattern(pattern: string): Regex {
   const chars = Array.from(pattern);
   let at = 0;
+  let depth = 0;
   const options = [anchored()];
   while (chars[at] === "|") {
     at++;
@@ -100,7 +103,9 @@ export function parsePattern(pattern: string): Regex {
       if (!head) throw new PatternError("look-around and flags inside it cannot be enforced");
       at += head[0].length;
     }
+    if (++depth > DEPTH_MAX) throw new PatternError(`its groups are nested deeper than ${DEPTH_MAX}`);
     const inner = alternatives();
+    depth--;
     if (chars[at] === "$") throw new PatternError("'^' and '$' may only stand at its ends");
     if (chars[at++] !== ")") throw new PatternError("it has an unmatched '('");
     return inner;
@@ -193,86 +198,3 @@ const CONTROL_ESCAPES: Record<string, CharSet> = {
   f: charSet([12, 12]),
   r: charSet([13, 13]),
 };
-
-/** Whether the empty text fits. */
-export function isNullable(regex: Regex): boolean {
-  switch (regex.kind) {
-    case "set":
-      return false;
-    case "seq":
-      return regex.items.every(isNullable);
-    case "alt":
-      return regex.options.some(isNullable);
-    case "repeat":
-      return regex.min === 0 || isNullable(regex.item);
-  }
-}
-
-/**
- * What may come first, and what must follow then: the edges of the automaton whose states are expressions.
- * Source: V. Antimirov, "Partial derivatives of regular expressions and finite automaton constructions", TCS 155 (1996).
- */
-export function edgesOf(regex: Regex): [CharSet, Regex][] {
-  switch (regex.kind) {
-    case "set":
-      return regex.set.length > 0 ? [[regex.set, EMPTY]] : [];
-    case "alt":
-      return regex.options.flatMap(edgesOf);
-    case "seq": {
-      const edges: [CharSet, Regex][] = [];
-      for (const [index, item] of regex.items.entries()) {
-        const rest = regex.items.slice(index + 1);
-        for (const [set, next] of edgesOf(item)) edges.push([set, sequence([next, ...rest])]);
-        if (!isNullable(item)) break;
-      }
-      return edges;
-    }
-    case "repeat": {
-      if (regex.max === 0) return [];
-      const left: Regex = { ...regex, min: Math.max(0, regex.min - 1), max: regex.max - 1 };
-      return edgesOf(regex.item).map(([set, next]) => [set, sequence(left.max === 0 ? [next] : [next, left])]);
-    }
-  }
-}
-
-function sequence(items: Regex[]): Regex {
-  const flat = items.flatMap((item) => (item.kind === "seq" ? item.items : [item]));
-  return flat.length === 1 ? flat[0]! : { kind: "seq", items: flat };
-}
-
-/** A name for a state: equal for equal expressions. */
-export function keyOf(regex: Regex): string {
-  const known = keys.get(regex);
-  if (known !== undefined) return known;
-  const key = writeKey(regex);
-  keys.set(regex, key);
-  return key;
-}
-const keys = new WeakMap<Regex, string>();
-
-function writeKey(regex: Regex): string {
-  switch (regex.kind) {
-    case "set":
-      return `[${regex.set.join(";")}]`;
-    case "seq":
-      return `(${regex.items.map(keyOf).join(" ")})`;
-    case "alt":
-      return `(${regex.options.map(keyOf).join("|")})`;
-    case "repeat":
-      return `${keyOf(regex.item)}{${regex.min},${regex.max}}`;
-  }
-}
-
-/** Whether the whole of `text` fits, in time linear in its length. */
-export function matches(regex: Regex, text: string): boolean {
-  let states = new Map([[keyOf(regex), regex]]);
-  for (const char of text) {
-    const code = char.codePointAt(0)!;
-    const next = new Map<string, Regex>();
-    for (const state of states.values()) {
-      for (const [set, following] of edgesOf(state)) if (has(set, code)) next.set(keyOf(following), following);
-    }
-    states = next;
-  }
-  return [...states.values()].some(isNullable);
-}

@@ -141,7 +141,7 @@ test("what a grammar allows fits the schema it was made from", () => {
     { numRuns: 250 },
   );
   expect(made).toBeGreaterThan(125);
-});
+}, 60_000);
 
 test("references, also recursive ones, are followed", () => {
   const schema = {
@@ -198,6 +198,12 @@ test("what cannot be enforced is refused by its place", () => {
   refused({ anyOf: [{}, { unevaluatedProperties: false }] }, "anyOf[1].unevaluatedProperties");
   refused({ type: "string", pattern: "^(?=a)b$" }, "pattern");
   refused({ type: "string", pattern: "(a" }, "pattern");
+  // What would keep the engine busy for seconds: very many readings of one text, very deep nesting, very long.
+  refused({ type: "string", pattern: "^(((a{0,9}){0,9}){0,9}){0,2}$" }, "pattern");
+  refused({ type: "string", pattern: `${"(".repeat(900)}a${")".repeat(900)}` }, "pattern");
+  refused({ type: "string", pattern: "(a|b)".repeat(500) }, "pattern");
+  refused({ type: "integer", multipleOf: 997 }, "multipleOf");
+  refused({ enum: Array.from({ length: 1_001 }, (_, at) => at) }, "enum");
   refused({ type: "string", pattern: "^(a)\\1$" }, "pattern");
   refused({ type: "string", format: "regex" }, "format");
   refused({ $ref: "https://example.com/schema.json" }, "$ref");
@@ -210,6 +216,11 @@ test("what cannot be enforced is refused by its place", () => {
   refused({ type: "string", pattern: "^([ab]{1,9}-){1,40}$", maxLength: 390 }, "maxLength");
   refused({ type: "object", minProperties: 3, additionalProperties: true }, "minProperties");
   expect(() => gbnfOf({ $ref: "#" })).toThrow("refers to itself");
+  const node = (b: object) => ({ type: "object", properties: { a: { $ref: "#" }, ...b } });
+  const twice = { anyOf: [node({}), node({ b: {} })] };
+  let deep: unknown = 1;
+  for (let depth = 0; depth < 60; depth++) deep = { a: deep };
+  expect(() => gbnfOf({ ...twice, properties: { c: { allOf: [{ $ref: "#" }, { const: deep }] } } })).toThrow("complex");
   expect(() => gbnfOf({ allOf: Array.from({ length: 9 }, () => ({ anyOf: [{}, {}] })) })).toThrow("alternatives");
 });
 

@@ -15,8 +15,9 @@ import {
   rootOf,
   type SchemaDocument,
 } from "./schema.ts";
-import { type ArrayShape, fitsPlace, itemPlace, type JsonType, type Place, type Shape, shapesOf } from "./shapes.ts";
+import { type ArrayShape, fits, fitsPlace, itemPlace, type Place, type Shape, shapesOf } from "./shapes.ts";
 import { ANY_STRING, stringExpr, TooLarge } from "./strings.ts";
+import type { JsonType } from "./values.ts";
 import { spaced, whitespace } from "./whitespace.ts";
 
 /** A schema with more places than this would make a grammar that slows every token down. */
@@ -79,7 +80,8 @@ function createWriter(grammar: Grammar, document: SchemaDocument) {
   }
 
   function writeShape(shape: Shape): Expr {
-    const values = shape.values?.filter((value) => !shape.excluded.some(({ place }) => fitsPlace(value, place)));
+    const isExcluded = (value: unknown) => shape.excluded.some(({ place }) => fitsPlace(value, place));
+    const values = shape.values?.filter((value) => fits(value, shape) && !isExcluded(value));
     if (values) return alt(...values.map((value) => text(JSON.stringify(value))));
     for (const { place, at, keyword } of shape.excluded) {
       if (isApart(shape, place)) continue;

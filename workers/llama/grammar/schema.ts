@@ -3,6 +3,7 @@
 // bounds of older drafts are read too, as many tools still write them.
 
 import { ApiError } from "@oxbow/contract";
+import { isObject } from "./values.ts";
 
 export type JsonSchema = Record<string, unknown>;
 
@@ -41,10 +42,6 @@ export function locate(document: SchemaDocument, value: unknown, path: string): 
   if (typeof value === "boolean") return { document, schema: value, path };
   if (isObject(value)) return { document, schema: value, path };
   throw refusal(path, "a schema must be an object or a boolean");
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The refusal of one place of a schema. */

@@ -1,9 +1,10 @@
 // Strings: length, patterns and formats, written as JSON strings. Length and patterns are enforced together, by the
 // automaton that all of them make; a plain string needs none.
 
-import { ANY_CHAR, type CharSet, charSet, has, intersect, union } from "./charset.ts";
+import { edgesOf, isNullable, keyOf, matches } from "./automaton.ts";
+import { ANY_CHAR, type CharSet, charSet, has, intersect } from "./charset.ts";
 import { alt, type Expr, type Grammar, NEVER, oneOf, repeat, seq, text } from "./gbnf.ts";
-import { edgesOf, isNullable, keyOf, matches, type Regex } from "./regex.ts";
+import type { Regex } from "./regex.ts";
 
 export interface StringShape {
   minLength: number;
@@ -17,6 +18,8 @@ export const ANY_STRING: StringShape = { minLength: 0, maxLength: Number.POSITIV
 
 /** Automata larger than this are refused: the engine would feel them. */
 const STATES_MAX = 2_000;
+/** Steps looked at while an automaton is made: about 100 ms. */
+const STEPS_MAX = 20_000;
 
 export class TooLarge extends Error {}
 
@@ -68,31 +71,39 @@ function lengthsOf(regex: Regex): { min: number; max: number } {
   }
 }
 
-/** One rule per state: what was read so far of every pattern, and how many characters where that still matters. */
+/**
+ * One rule per state. A state is all that the text so far may have come to, and how many characters it has where that
+ * still matters: deterministic, because an engine that follows many readings at once is slow with every token.
+ */
 function automaton(grammar: Grammar, { minLength, maxLength, patterns }: StringShape): Expr {
   const lengthMax = maxLength === Number.POSITIVE_INFINITY ? minLength : maxLength;
   const rules = new Map<string, ReturnType<Grammar["declare"]>>();
-  const open: { states: Regex[]; length: number; define(body: Expr): void }[] = [];
+  const open: { readings: Readings; length: number; define(body: Expr): void }[] = [];
+  let steps = 0;
 
-  function stateRule(states: Regex[], length: number): Expr {
-    const key = `${length} ${states.map(keyOf).join(" & ")}`;
+  function stateRule(readings: Readings, length: number): Expr {
+    const key = `${length} ${[...readings.keys()].sort().join(" | ")}`;
     let rule = rules.get(key);
     if (!rule) {
       if (rules.size >= STATES_MAX) throw new TooLarge();
       rule = grammar.declare("text");
       rules.set(key, rule);
-      open.push({ states, length, define: rule.define });
+      open.push({ readings, length, define: rule.define });
     }
     return rule.ref;
   }
 
-  const start = stateRule(patterns, 0);
+  const start = stateRule(new Map([[patterns.map(keyOf).join(" & "), patterns]]), 0);
   for (let state = open.pop(); state; state = open.pop()) {
     const options: Expr[] = [];
-    if (state.length >= minLength && state.states.every(isNullable)) options.push(text('"'));
-    const length = Math.min(state.length + 1, lengthMax);
+    const readings = [...state.readings.values()];
+    if (state.length >= minLength && readings.some((states) => states.every(isNullable))) options.push(text('"'));
     if (state.length < maxLength) {
-      for (const { set, next } of commonEdges(state.states)) {
+      const edges = readings.flatMap(commonEdges);
+      steps += edges.length;
+      if (steps > STEPS_MAX) throw new TooLarge();
+      const length = Math.min(state.length + 1, lengthMax);
+      for (const { set, next } of disjoint(edges)) {
         options.push(seq(charExpr(grammar, set), stateRule(next, length)));
       }
     }
@@ -101,9 +112,17 @@ function automaton(grammar: Grammar, { minLength, maxLength, patterns }: StringS
   return start;
 }
 
-/** The steps that all states can take together; steps to the same place are one. */
-function commonEdges(states: Regex[]): { set: CharSet; next: Regex[] }[] {
-  let edges: { set: CharSet; next: Regex[] }[] = [{ set: ANY_CHAR, next: [] }];
+/** By key: for every pattern what must follow. Any one of the readings will do. */
+type Readings = Map<string, Regex[]>;
+
+interface Edge {
+  set: CharSet;
+  next: Regex[];
+}
+
+/** The steps that all patterns can take together. */
+function commonEdges(states: Regex[]): Edge[] {
+  let edges: Edge[] = [{ set: ANY_CHAR, next: [] }];
   for (const state of states) {
     const own = edgesOf(state);
     edges = edges.flatMap(({ set, next }) =>
@@ -112,13 +131,25 @@ function commonEdges(states: Regex[]): { set: CharSet; next: Regex[] }[] {
         .filter((edge) => edge.set.length > 0),
     );
   }
-  const merged = new Map<string, { set: CharSet; next: Regex[] }>();
-  for (const edge of edges) {
-    const key = edge.next.map(keyOf).join(" & ");
-    const known = merged.get(key);
-    merged.set(key, known ? { set: union(known.set, edge.set), next: edge.next } : edge);
+  return edges;
+}
+
+/** Edges of which no two share a character: each leads to everything that its characters led to before. */
+function disjoint(edges: Edge[]): { set: CharSet; next: Readings }[] {
+  const named = edges.map((edge) => ({ ...edge, key: edge.next.map(keyOf).join(" & ") }));
+  const borders = new Set(edges.flatMap(({ set }) => set.flatMap(([first, last]) => [first, last + 1])));
+  const sorted = [...borders].sort((a, b) => a - b);
+  const found = new Map<string, { ranges: [number, number][]; next: Readings }>();
+  for (const [index, first] of sorted.entries()) {
+    const next: Readings = new Map();
+    for (const edge of named) if (has(edge.set, first)) next.set(edge.key, edge.next);
+    if (next.size === 0) continue;
+    const key = [...next.keys()].sort().join(" | ");
+    const known = found.get(key) ?? { ranges: [], next };
+    known.ranges.push([first, (sorted[index + 1] ?? first + 1) - 1]);
+    found.set(key, known);
   }
-  return [...merged.values()];
+  return [...found.values()].map(({ ranges, next }) => ({ set: charSet(...ranges), next }));
 }
 
 /** What a JSON string may hold as it is. DEL is legal there, but control characters are never meant. */
