@@ -2,7 +2,7 @@
 // that SDKs add to them.
 
 import { headerOf, type Message, statusOf } from "./http.ts";
-import { type SchemaName, violationsOf as shapeViolations } from "./oracle/oracle.ts";
+import { eventSchemaOf, type SchemaName, violationsOf as shapeViolations } from "./oracle/oracle.ts";
 import { RESPONSE_WHOLE_RULES, RESPONSES_STREAM_RULES, seenResponsesStream } from "./responses-rules.ts";
 import { CHAT_STREAM_RULES, CHAT_WHOLE_RULES, FRAMING_RULES, isEnvelope, type Rule } from "./rules.ts";
 import { seenStream } from "./stream.ts";
@@ -80,7 +80,10 @@ function streamViolations(path: string, raw: string, request: Record<string, unk
 
 function responsesViolations(raw: string, whole: boolean): string[] {
   const seen = seenResponsesStream(raw, whole);
-  const shapes = seen.events.flatMap((event) => shapeViolations("ResponseStreamEvent", event));
+  const shapes = seen.events.flatMap((event) => {
+    const schema = eventSchemaOf(event.type);
+    return schema ? shapeViolations(schema, event) : [`no event of the API is of type ${event.type}`];
+  });
   return [...broken(RESPONSES_STREAM_RULES, seen), ...new Set(shapes)];
 }
 
