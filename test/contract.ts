@@ -2,7 +2,8 @@
 // that SDKs add to them.
 
 import { headerOf, type Message, statusOf } from "./http.ts";
-import { type SchemaName, violationsOf as shapeViolations } from "./oracle/oracle.ts";
+import { eventSchemaOf, type SchemaName, violationsOf as shapeViolations } from "./oracle/oracle.ts";
+import { RESPONSE_WHOLE_RULES, RESPONSES_STREAM_RULES, seenResponsesStream } from "./responses-rules.ts";
 import { CHAT_STREAM_RULES, CHAT_WHOLE_RULES, FRAMING_RULES, isEnvelope, type Rule } from "./rules.ts";
 import { seenStream } from "./stream.ts";
 import type { Exchange } from "./tap.ts";
@@ -59,21 +60,31 @@ function bodyViolations(path: string, request: Message, response: Message, mayBe
   return [
     ...(schema ? shapeViolations(schema, body) : []),
     ...(path === "/v1/chat/completions" ? broken(CHAT_WHOLE_RULES, seen) : []),
+    ...(path === "/v1/responses" ? broken(RESPONSE_WHOLE_RULES, seen) : []),
   ];
 }
 
 function streamViolations(path: string, raw: string, request: Record<string, unknown>, response: Message): string[] {
-  const seen = seenStream(raw, request, response.complete);
   const found: string[] = [];
   if (headerOf(response, "content-type") !== "text/event-stream; charset=utf-8")
     found.push("a stream without its charset");
   if (headerOf(response, "cache-control") !== "no-cache") found.push("a stream that may be cached");
-  if (path === "/v1/responses") return found;
+  if (path === "/v1/responses") return [...found, ...responsesViolations(raw, response.complete)];
+  const seen = seenStream(raw, request, response.complete);
   found.push(...broken(FRAMING_RULES, seen));
   if (path === "/v1/chat/completions") found.push(...broken(CHAT_STREAM_RULES, seen));
   const schema: SchemaName =
     path === "/v1/completions" ? "CreateCompletionStreamResponse" : "CreateChatCompletionStreamResponse";
   return [...found, ...new Set(seen.chunks.flatMap((chunk) => shapeViolations(schema, chunk)))];
+}
+
+function responsesViolations(raw: string, whole: boolean): string[] {
+  const seen = seenResponsesStream(raw, whole);
+  const shapes = seen.events.flatMap((event) => {
+    const schema = eventSchemaOf(event.type);
+    return schema ? shapeViolations(schema, event) : [`no event of the API is of type ${event.type}`];
+  });
+  return [...broken(RESPONSES_STREAM_RULES, seen), ...new Set(shapes)];
 }
 
 function wholeSchema(path: string): SchemaName | null {

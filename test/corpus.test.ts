@@ -22,7 +22,7 @@ import { MODEL, useServer, WEATHER } from "./suite.ts";
 
 const server = useServer();
 const AUTH = { authorization: `Bearer ${KEY}` };
-const PATHS = ["/v1/chat/completions", "/v1/completions"];
+const PATHS = ["/v1/chat/completions", "/v1/completions", "/v1/responses"];
 
 async function post(path: string, body: Buffer | string, headers: Record<string, string> = {}): Promise<Message> {
   return (await request(server().port, "POST", path, { headers: { ...AUTH, ...headers }, body }))!;
@@ -134,7 +134,45 @@ const LEGACY = {
   stream_options: { include_usage: true },
 };
 
+const RESPONSES = {
+  model: MODEL,
+  instructions: "Be brief.",
+  input: [
+    { type: "message", role: "user", content: [{ type: "input_text", text: "Hello" }] },
+    { type: "reasoning", id: "rs_1", summary: [{ type: "summary_text", text: "Hm." }] },
+    { role: "assistant", content: [{ type: "output_text", text: "Well.", annotations: [], logprobs: [] }] },
+    { type: "function_call", id: "fc_1", call_id: "call_1", name: "get_weather", arguments: "{}" },
+    { type: "function_call_output", call_id: "call_1", output: "fine" },
+    { role: "user", content: "And?" },
+  ],
+  tools: [{ type: "function", ...WEATHER.function, strict: false }],
+  tool_choice: { type: "allowed_tools", mode: "auto", tools: [{ type: "function", name: "get_weather" }] },
+  text: { format: { type: "json_schema", name: "a", schema: { type: "object" }, strict: true }, verbosity: "medium" },
+  reasoning: { effort: null, summary: "auto" },
+  include: ["message.output_text.logprobs"],
+  top_logprobs: 1,
+  max_output_tokens: 16,
+  temperature: 1,
+  top_p: 1,
+  parallel_tool_calls: true,
+  truncation: "disabled",
+  metadata: { a: "b" },
+  service_tier: "auto",
+  store: false,
+  stream: true,
+  stream_options: { include_obfuscation: false },
+};
+
+/** A good call for each path, and the least that makes one. */
+const GOOD: Record<string, { full: object; least: object }> = {
+  "/v1/chat/completions": { full: FULL, least: { model: MODEL, messages: FULL.messages } },
+  "/v1/completions": { full: LEGACY, least: { model: MODEL, prompt: "a" } },
+  "/v1/responses": { full: RESPONSES, least: { model: MODEL, input: "a" } },
+};
+
 describe.each(PATHS)("%s", (path) => {
+  const { full: good, least } = GOOD[path]!;
+
   test("what is not JSON is a 400", async () => {
     const inField = NOT_JSON.filter((text) => text.trim() !== "").map((text) => `{"model":${text}`);
     expect(await faultsOf(path, cases([...NOT_JSON, ...inField]), [400])).toEqual([]);
@@ -149,13 +187,12 @@ describe.each(PATHS)("%s", (path) => {
   });
 
   test("every beginning of a good body is a 400", async () => {
-    const whole = JSON.stringify(path.includes("chat") ? FULL : LEGACY);
+    const whole = JSON.stringify(good);
     const cuts = Array.from({ length: 60 }, (_, at) => whole.slice(0, Math.floor((whole.length * at) / 60)));
     expect(await faultsOf(path, cases(cuts), [400])).toEqual([]);
   });
 
   test("a wrong value at any place of a call is refused or understood", async () => {
-    const good = path.includes("chat") ? FULL : LEGACY;
     expect(await faultsOf(path, [["the good call", JSON.stringify(good), good]], [200])).toEqual([]);
     const wrong = wrongCalls(good);
     expect(wrong.length).toBeGreaterThan(400);
@@ -163,12 +200,11 @@ describe.each(PATHS)("%s", (path) => {
   }, 60_000);
 
   test("any JSON at all is refused or understood", async () => {
-    const known = Object.keys(path.includes("chat") ? FULL : LEGACY);
+    const known = Object.keys(good);
     const bodies = fc.dictionary(fc.oneof(fc.constantFrom(...known), fc.string()), fc.jsonValue({ maxDepth: 4 }));
     await fc.assert(
       fc.asyncProperty(bodies, fc.boolean(), async (random, fitted) => {
-        const base = path.includes("chat") ? { model: MODEL, messages: FULL.messages } : { model: MODEL, prompt: "a" };
-        const call = fitted ? { ...random, ...base } : random;
+        const call = fitted ? { ...random, ...least } : random;
         const wrong = fault(path, await post(path, JSON.stringify(call)), call);
         if (wrong) throw new Error(wrong);
       }),

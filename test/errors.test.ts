@@ -59,6 +59,11 @@ function ask(body: unknown, at: RunningServer = server, headers: Record<string, 
 }
 
 const chat = (fields: object, at?: RunningServer) => ask({ model: MODEL, messages: HELLO, ...fields }, at);
+const respond = (fields: object) =>
+  request(server.tap.port, "POST", "/v1/responses", {
+    headers: AUTH,
+    body: JSON.stringify({ model: MODEL, ...fields }),
+  });
 const tool = (name: string, parameters: object = {}) => ({ type: "function", function: { name, parameters } });
 const schema = (schema: object) => ({ type: "json_schema", json_schema: { name: "s", strict: true, schema } });
 
@@ -186,6 +191,11 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
       /^This model's maximum context length is \d+ tokens\. However, your messages resulted in \d+ tokens\. Please reduce the length of the messages\.$/,
     param: "messages",
   },
+  previous_response_not_found: {
+    how: () => respond({ input: "Go on.", previous_response_id: "resp_123" }),
+    message: /^Previous response with id 'resp_123' not found\./,
+    param: "previous_response_id",
+  },
   missing_api_key: {
     how: () => ask({ model: MODEL, messages: HELLO }, server, {}),
     message:
@@ -198,6 +208,10 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
   model_not_found: {
     how: () => chat({ model: "no-such-model" }),
     message: /^The model `no-such-model` does not exist or you do not have access to it\./,
+  },
+  object_not_found: {
+    how: () => request(server.tap.port, "GET", "/v1/responses/resp_123", { headers: AUTH }),
+    message: /^Response with id 'resp_123' not found\./,
   },
   unknown_url: {
     how: () => request(server.tap.port, "POST", "/v1/nothing", { headers: AUTH, body: "{}" }),

@@ -54,6 +54,26 @@ const VARIANTS: Record<string, Record<string, unknown>> = {
   },
 };
 
+const RESPONSES_TOOL = { type: "function", ...WEATHER.function };
+const PING = { type: "function", name: "ping" };
+
+/** Ways to ask for a response, without `stream`. */
+const RESPONSES_VARIANTS: Record<string, Record<string, unknown>> = {
+  plain: {},
+  "instructions and items": { instructions: "Be brief.", input: [{ type: "message", ...HELLO[0] }] },
+  "log-probabilities": { include: ["message.output_text.logprobs"], top_logprobs: 2 },
+  "a JSON object": { text: { format: { type: "json_object" } }, input: "Answer in JSON." },
+  "a JSON schema": { text: { format: { type: "json_schema", name: "a", strict: true, schema: SCHEMA } } },
+  "tools, two calls": { tools: [RESPONSES_TOOL], input: TWO_CITIES },
+  "tools, required": { tools: [RESPONSES_TOOL], tool_choice: "required" },
+  "tools, one named": { tools: [RESPONSES_TOOL, PING], tool_choice: { type: "function", name: "ping" } },
+  "tools, not in parallel": { tools: [RESPONSES_TOOL], tool_choice: "required", parallel_tool_calls: false },
+  "everything that only the answer repeats": {
+    ...{ metadata: { a: "b" }, user: "u", safety_identifier: "s", prompt_cache_key: "k", store: true },
+    ...{ service_tier: "auto", truncation: "disabled", temperature: 0, top_p: 0.5, text: { verbosity: "medium" } },
+  },
+};
+
 const STREAM_OPTIONS: Record<string, Record<string, unknown> | undefined> = {
   streamed: undefined,
   "streamed with usage": { include_usage: true },
@@ -119,6 +139,28 @@ describe.each([MODEL, "tiny"])("chat with %s", (model) => {
   });
 });
 
+describe.each([MODEL, "tiny", "gpt-oss-120b"])("responses with %s", (model) => {
+  describe.each(Object.entries(RESPONSES_VARIANTS))("%s", (_, fields) => {
+    const body = { model, input: "Say hello.", max_output_tokens: 48, ...fields };
+
+    test("whole", async () => {
+      const answer = await ask("/v1/responses", body);
+      expect(answer!.body.toString()).toStartWith('{"id":"resp_');
+      expect(statusOf(answer!)).toBe(200);
+      expectNoViolations();
+    });
+
+    test.each([false, true])("streamed, with padding: %p", async (include_obfuscation) => {
+      const answer = await ask("/v1/responses", { ...body, stream: true, stream_options: { include_obfuscation } });
+      expect(answer!.body.toString()).toStartWith("event: response.created\ndata: {");
+      expect(statusOf(answer!)).toBe(200);
+      expectNoViolations();
+      for (const piece of answer!.chunks) expect(piece.toString()).toEndWith("\n\n");
+      expect(answer!.body.toString().includes('"obfuscation":"')).toBe(include_obfuscation);
+    });
+  });
+});
+
 test("a silent engine: headers first, comments while it is silent, and then the answer", async () => {
   const body = { model: MODEL, messages: HELLO, stream: true, x_simulate: { ttftMs: 900 } };
   const quiet = await startServer({ simulate: true, env: { OXBOW_KEEPALIVE_MS: "200" } });
@@ -128,6 +170,17 @@ test("a silent engine: headers first, comments while it is silent, and then the 
       body: JSON.stringify(body),
     });
     expect(answer!.body.toString()).toMatch(/^(: keepalive\n)+data: \{/);
+    const respond = (model: string, simulation: object) =>
+      request(quiet.tap.port, "POST", "/v1/responses", {
+        headers: { ...AUTH, "x-simulate": JSON.stringify(simulation) },
+        body: JSON.stringify({ model, input: "Hi", stream: true }),
+      });
+    const late = await respond(MODEL, { ttftMs: 900 });
+    expect(late!.body.toString()).toMatch(/^(: keepalive\n)+event: response\.created\n/);
+    // The status is spent, so the engine's refusal is told in the stream.
+    const failed = await respond(MODEL, { ttftMs: 900, fault: { kind: "interrupt", afterTokens: 0 } });
+    expect(failed!.body.toString()).toMatch(/^(: keepalive\n)+event: response\.created\n/);
+    expect(failed!.body.toString()).toContain("\nevent: response.failed\n");
     quiet.assertTraffic();
   } finally {
     await quiet.stop();

@@ -8,9 +8,9 @@ import { createParser } from "./validate.ts";
 
 export const nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 /** An optional field inside an object that clients also send as null. */
-const maybe = <S extends TSchema>(schema: S) => Type.Optional(nullable(schema));
+export const maybe = <S extends TSchema>(schema: S) => Type.Optional(nullable(schema));
 
-const FunctionName = Type.String({ pattern: "^[a-zA-Z0-9_-]+$", minLength: 1, maxLength: 64 });
+export const FunctionName = Type.String({ pattern: "^[a-zA-Z0-9_-]+$", minLength: 1, maxLength: 64 });
 
 const TextPart = Type.Object({ type: Type.Literal("text"), text: Type.String() });
 const RefusalPart = Type.Object({ type: Type.Literal("refusal"), refusal: Type.String() });
@@ -66,7 +66,7 @@ const Message = Type.Union([
   Type.Object({ role: Type.Literal("function"), content: nullable(Type.String()), name: Type.String() }),
 ]);
 
-const Parameters = Type.Record(Type.String(), Type.Unknown());
+export const Parameters = Type.Record(Type.String(), Type.Unknown());
 
 const FunctionDefinition = Type.Object({
   name: FunctionName,
@@ -119,6 +119,7 @@ export const StreamOptions = Type.Object({
 export const Stop = Type.Union([Type.String(), Type.Array(Type.String(), { maxItems: 4 })]);
 export const LogitBias = Type.Record(Type.String(), Type.Number({ minimum: -100, maximum: 100 }));
 export const penalty = () => Type.Number({ minimum: -2, maximum: 2 });
+export const Metadata = Type.Record(Type.String(), Type.String({ maxLength: 512 }), { maxProperties: 16 });
 /** OpenAI takes any 64-bit integer; JSON in JavaScript carries 53 of them exactly, and a seed need not be exact. */
 export const Seed = Type.Integer();
 
@@ -154,7 +155,7 @@ export const ChatRequest = Type.Object({
   moderation: Type.Optional(Type.Unknown()),
   service_tier: Type.Optional(Type.Enum(["auto", "default", "flex", "scale", "priority", "fast"])),
   store: Type.Optional(Type.Boolean()),
-  metadata: Type.Optional(Type.Record(Type.String(), Type.String({ maxLength: 512 }), { maxProperties: 16 })),
+  metadata: Type.Optional(Metadata),
   user: Type.Optional(Type.String()),
   safety_identifier: Type.Optional(Type.String({ maxLength: 64 })),
   prompt_cache_key: Type.Optional(Type.String()),

@@ -52,11 +52,16 @@ export const ERRORS = {
   invalid_function_parameters: invalid("A tool's parameters are not an object's.", "invalid_function_parameters"),
   invalid_schema: invalid("A JSON schema cannot be enforced.", "invalid_schema"),
   context_length_exceeded: invalid("The prompt is longer than the model's context.", "context_length_exceeded"),
+  previous_response_not_found: invalid(
+    "A response is to go on from an earlier one, and none is stored.",
+    "previous_response_not_found",
+  ),
 
   // Who, and what may be asked for
   missing_api_key: invalid("No API key was sent.", null, 401),
   invalid_api_key: invalid("The API key is unknown, revoked or expired.", "invalid_api_key", 401),
   model_not_found: invalid("No such model is served here.", "model_not_found", 404),
+  object_not_found: invalid("No such stored object: a response, or an item of one.", null, 404),
   unknown_url: invalid("No such path.", "unknown_url", 404),
   method_not_supported: invalid("The path exists, for other methods.", "method_not_supported", 405),
   request_timeout: ours("The body did not arrive in time.", 408, "request_timeout", "invalid_request_error"),

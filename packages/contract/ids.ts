@@ -2,9 +2,9 @@
 
 import { randomBytes } from "node:crypto";
 
-export type IdPrefix = "chatcmpl-" | "cmpl-" | "call_" | "req_";
+export type IdPrefix = "chatcmpl-" | "cmpl-" | "call_" | "req_" | "resp_" | "msg_" | "fc_" | "rs_";
 
-/** A new identifier: `req_` and 32 hex digits; the others 29 letters and digits, as OpenAI's have. */
+/** A new identifier: `req_` and 32 hex digits; the others 29 letters and digits (`call_` 24), as OpenAI's have. */
 export function newId(prefix: IdPrefix): string {
   // Every answer has one, so the quickest source of 32 digits: 122 of their 128 bits are random.
   if (prefix === "req_") return prefix + crypto.randomUUID().replaceAll("-", "");

@@ -1,6 +1,6 @@
 // Server-sent events, written in the one way that every SDK reads, and read in every way that engines write.
 // Writing: an event is `data: <json>\n\n`, a keep-alive is a comment line of its own without a blank line (a blank line
-// after a comment makes some SDKs see an empty event), never `id:`, `retry:` or `event:`.
+// after a comment makes some SDKs see an empty event), never `id:` or `retry:`, and `event:` only where the API has it.
 
 export const SSE_HEADERS = {
   "content-type": "text/event-stream; charset=utf-8",
@@ -11,6 +11,11 @@ export const SSE_HEADERS = {
 /** One event. Written with one `write`, so that a client sees whole events even without buffering. */
 export function sseEvent(data: unknown): string {
   return `data: ${JSON.stringify(data)}\n\n`;
+}
+
+/** One event of the Responses API, where a line before the data repeats its type. */
+export function sseTypedEvent(data: { type: string; sequence_number: number }): string {
+  return `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
 export const SSE_DONE = "data: [DONE]\n\n";

@@ -30,27 +30,34 @@ export const FEATURES = [
 ] as const;
 export type Feature = (typeof FEATURES)[number];
 
-interface Need {
-  feature: Feature;
+/** A field, or a value of it, as the caller spelled it. */
+export interface Asked {
   param: string;
   /** For a value that is refused while the field itself is fine. */
   value?: string;
+}
+
+interface Need extends Asked {
+  feature: Feature;
 }
 
 /**
  * Refuses the first thing that `call` asks for and `has` lacks.
  *
  * @param model the id to name in the message
+ * @param spelled how the caller spelled it, for calls that were translated from another form
  * @throws ApiError `unsupported_parameter` or `unsupported_value`
  */
 export function refuseUnsupported(
   call: ChatRequest | CompletionRequest,
   has: ReadonlySet<string>,
   model: string,
+  spelled: (asked: Asked) => Asked = (asked) => asked,
 ): void {
   const needs = "messages" in call ? needsOfChat(call) : needsOfCompletion(call);
-  for (const { feature, param, value } of needs) {
-    if (has.has(feature)) continue;
+  for (const need of needs) {
+    if (has.has(need.feature)) continue;
+    const { param, value } = spelled(need);
     if (value === undefined) {
       const text = `Unsupported parameter: '${param}' is not supported with the model \`${model}\`.`;
       throw new ApiError("unsupported_parameter", text, { param });

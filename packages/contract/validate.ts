@@ -7,17 +7,20 @@ import { ApiError, type ErrorName } from "./errors.ts";
 
 /**
  * A parser for one shape. It returns the value itself, typed, without top-level fields that are null: the API reference
- * makes almost every optional field nullable, and null means the default.
+ * makes almost every optional field nullable, and null means the default. The parser's second argument is where the value
+ * stands (`input[0]`), when it is not the body itself.
  *
  * @throws ApiError with the row for the first violation, `param` set to its path (`messages[0].content`)
  */
-export function createParser<S extends TSchema>(schema: S): (value: Record<string, unknown>) => Static<S> {
+export function createParser<S extends TSchema>(
+  schema: S,
+): (value: Record<string, unknown>, path?: string) => Static<S> {
   const compiled = Compile(schema);
-  return (value) => {
+  return (value, path = "") => {
     const given = withoutNulls(value);
     if (compiled.Check(given)) return given as Static<S>;
     throw (
-      violation(schema as unknown as JsonSchema, given, "") ?? new ApiError("invalid_value", "Invalid request body.")
+      violation(schema as unknown as JsonSchema, given, path) ?? new ApiError("invalid_value", "Invalid request body.")
     );
   };
 }

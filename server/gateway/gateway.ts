@@ -7,6 +7,7 @@ import { createCatalogue } from "./catalogue.ts";
 import { chat } from "./endpoints/chat.ts";
 import { completions } from "./endpoints/completions.ts";
 import { getModel, listModels } from "./endpoints/models.ts";
+import { responses, storedResponse } from "./endpoints/responses.ts";
 import { health, ready } from "./endpoints/status.ts";
 import { sendError } from "./errors.ts";
 import { answerHeaders, createExchange, type Exchange } from "./exchange.ts";
@@ -19,6 +20,8 @@ type Endpoint = (exchange: Exchange) => Response | Promise<Response>;
 const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
   "/v1/chat/completions": { POST: chat },
   "/v1/completions": { POST: completions },
+  "/v1/responses": { POST: responses },
+  "/v1/responses/*": { GET: storedResponse, DELETE: storedResponse, POST: storedResponse },
   "/v1/models": { GET: listModels },
   "/v1/models/*": { GET: getModel },
   "/health": { GET: health },

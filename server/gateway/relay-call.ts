@@ -1,7 +1,7 @@
 // The walk that every endpoint with an engine behind it takes: a ticket, the engine's answer, and back to the caller. The
 // ticket is closed on every way out.
 
-import { ApiError, RelayedError } from "@oxbow/contract";
+import { ApiError, type ErrorBody, RelayedError } from "@oxbow/contract";
 import type { Model } from "../config.ts";
 import { type Engine, type EngineAnswer, EngineUnreachable, type EventStream, type Frame } from "../fleet/fleet.ts";
 import { notFound } from "./catalogue.ts";
@@ -18,6 +18,16 @@ export interface RelayCall {
   bytes: Uint8Array;
   /** Whether a stream was asked for: else nothing comes before everything is there. */
   stream: boolean;
+  /** For an endpoint whose answers have another form than the engine's. Without it the engine's bytes pass as they are. */
+  translation?: Translation;
+}
+
+/** From the engine's form to the endpoint's: of one answer, whole or streamed. */
+export interface Translation {
+  whole(bytes: Uint8Array): Uint8Array;
+  events(events: EventStream): EventStream;
+  /** The event that says that the rest of a stream will not come. */
+  error(body: ErrorBody): string;
 }
 
 /**
@@ -29,19 +39,24 @@ export function engineOf(exchange: Exchange, model: Model): Engine {
   return exchange.rooms.fleet.serves(model.id) ?? notFound(model.id, hint);
 }
 
-/** Sends `call` on and returns the answer, whole or streamed, as the engine gave it. */
+/** Sends `call` on and returns the answer, whole or streamed, as the engine gave it or as the call translates it. */
 export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Response> {
   const { limits } = exchange.rooms;
+  const { translation } = call;
   const hangUp = createHangUp(exchange.request.signal);
   const opening = open(exchange, call, hangUp);
   // Taken before the status line goes out, so that an engine that fails at once gets its own status; but not for so long
   // that the caller gives up: then he gets his headers, and comments until it comes.
   const opened = call.stream ? await inTime(opening, limits.keepaliveMs) : await opening.finally(hangUp.clear);
   const more: Record<string, string> = call.engine.simulated ? { "x-oxbow-simulated": "true" } : {};
-  if (opened?.answer.kind !== "whole") return sendStream(exchange, eventsOf(opening, opened, hangUp), more);
+  if (opened?.answer.kind !== "whole") {
+    const events = eventsOf(opening, opened, hangUp);
+    return sendStream(exchange, translation?.events(events) ?? events, more, translation?.error);
+  }
   opened.close();
+  const bytes = translation?.whole(opened.answer.bytes) ?? opened.answer.bytes;
   const headers = answerHeaders(exchange, { "content-type": "application/json", ...more });
-  return new Response(opened.answer.bytes as Uint8Array<ArrayBuffer>, { headers });
+  return new Response(bytes as Uint8Array<ArrayBuffer>, { headers });
 }
 
 /** An answer that has begun, and the slot it holds. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { ApiError, RelayedError } from "@oxbow/contract";
+import { ApiError, type ErrorBody, RelayedError } from "@oxbow/contract";
 import type { EventStream, Frame } from "../fleet/fleet.ts";
 import { createExchange } from "./exchange.ts";
 import type { Beat } from "./pulse.ts";
@@ -10,7 +10,7 @@ const encoder = new TextEncoder();
 const LIMITS = { keepaliveMs: 10, firstTokenMsMax: 100, chunkGapMsMax: 50, slowReaderMsMax: 60 };
 
 /** A stream under test: an engine that speaks when told, a clock that moves when told, and the caller's end of it. */
-function setUp() {
+function setUp(errorEvent?: (body: ErrorBody) => string) {
   let clock = 0;
   const beats = new Set<Beat>();
   const pulse = {
@@ -38,7 +38,7 @@ function setUp() {
     });
   const seen = { cancelled: 0 };
   const events: EventStream = { next, cancel: () => void seen.cancelled++ };
-  const response = sendStream(exchange, events, {});
+  const response = sendStream(exchange, events, {}, errorEvent);
   const reader = response.body!.getReader();
   return {
     response,
@@ -156,4 +156,13 @@ test("hanging up frees the slot once, whichever way it is noticed", async () => 
     expect(stream.seen).toEqual({ cancelled: 1 });
     expect(stream.beats.size).toBe(0);
   }
+});
+
+test("an endpoint with errors of its own form writes them itself", async () => {
+  const stream = setUp(({ error }) => `event: failed\ndata: "${error.code}"\n\n`);
+  const first = stream.read();
+  await settled();
+  stream.breakOff(new ApiError("engine_interrupted", "gone"));
+  expect(await first).toBe('event: failed\ndata: "engine_interrupted"\n\n');
+  expect(await stream.read()).toBeNull();
 });

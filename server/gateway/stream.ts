@@ -1,7 +1,7 @@
 // Passes an engine's events on to the caller as they come, and says so when the rest will not come. Pulled by the caller:
 // a slow reader slows the engine down, and one that has stopped reading is cut off.
 
-import { ApiError, SSE_HEADERS, SSE_KEEPALIVE, sseEvent } from "@oxbow/contract";
+import { ApiError, type ErrorBody, SSE_HEADERS, SSE_KEEPALIVE, sseEvent } from "@oxbow/contract";
 import type { EventStream, Frame } from "../fleet/fleet.ts";
 import { errorEventBody } from "./errors.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
@@ -10,8 +10,16 @@ import type { Beat } from "./pulse.ts";
 const encoder = new TextEncoder();
 const KEEPALIVE = encoder.encode(SSE_KEEPALIVE);
 
-/** @param events what the engine says; cancelled once the stream has ended, however it ended */
-export function sendStream(exchange: Exchange, events: EventStream, more: Record<string, string>): Response {
+/**
+ * @param events what the engine says; cancelled once the stream has ended, however it ended
+ * @param errorEvent how this endpoint says in the stream that the rest will not come
+ */
+export function sendStream(
+  exchange: Exchange,
+  events: EventStream,
+  more: Record<string, string>,
+  errorEvent: (body: ErrorBody) => string = sseEvent,
+): Response {
   const { limits, pulse } = exchange.rooms;
   let waitingForEngine = false;
   let ended = false;
@@ -53,7 +61,7 @@ export function sendStream(exchange: Exchange, events: EventStream, more: Record
   /** The status is spent: an error event tells, and no `[DONE]` follows, so that nothing looks finished. */
   function fail(error: unknown): void {
     if (ended) return;
-    controllerOf?.enqueue(encoder.encode(sseEvent(errorEventBody(exchange, error))));
+    controllerOf?.enqueue(encoder.encode(errorEvent(errorEventBody(exchange, error))));
     controllerOf?.close();
     end();
   }

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { CUT_FILE, cutSchemas, DESCRIPTION_FILE } from "./cut.ts";
-import { assertValid, violationsOf } from "./oracle.ts";
+import { assertValid, eventSchemaOf, violationsOf } from "./oracle.ts";
 
 const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
 const answer = {
@@ -68,6 +68,17 @@ test.each([
   ["usage without a total", { ...answer, usage: { prompt_tokens: 1, completion_tokens: 2 } }],
 ])("%s is found", (_, broken) => {
   expect(violationsOf("CreateChatCompletionResponse", JSON.parse(JSON.stringify(broken)))).not.toEqual([]);
+});
+
+test("an event of the Responses API is held to the schema of its type", () => {
+  expect(eventSchemaOf("response.output_text.delta")).toBe("ResponseTextDeltaEvent");
+  expect(eventSchemaOf("response.surprise")).toBeUndefined();
+  const response = { id: "resp_1", object: "response", created_at: 1, model: "m", output: [], usage: null };
+  const asked = { tools: [], tool_choice: "auto", metadata: {}, temperature: 1, top_p: 1, parallel_tool_calls: true };
+  const rest = { error: null, incomplete_details: null, instructions: null };
+  const event = { type: "response.created", sequence_number: 0, response: { ...response, ...asked, ...rest } };
+  assertValid("ResponseCreatedEvent", event);
+  expect(violationsOf("ResponseCreatedEvent", { ...event, response })).not.toEqual([]);
 });
 
 test("an error without its four keys is found", () => {

@@ -29,6 +29,12 @@ export function assertValid(name: SchemaName, value: unknown): void {
   if (found.length > 0) throw new Error(`${found.join("\n")}\nin ${JSON.stringify(value).slice(0, 2_000)}`);
 }
 
+/** The schema of the one event of the Responses API that has this type: of 58, the one to hold it to. */
+export function eventSchemaOf(type: string): SchemaName | undefined {
+  const names = published.ResponseStreamEvent.anyOf.map(({ $ref }) => $ref.split("/").at(-1) as keyof typeof published);
+  return names.find((name) => (published[name] as unknown as Node).properties?.type?.enum?.includes(type));
+}
+
 function lineOf({ instancePath, message, params }: ErrorObject): string {
   return `${instancePath} ${message} ${JSON.stringify(params)}`;
 }
@@ -60,6 +66,10 @@ function withErrata(): Record<string, Schema> {
     logprobs.properties![key] = { type: "array", prefixItems: [{ anyOf: [items!, { type: "null" }] }], items: items! };
   }
 
+  // Null until the response has ended.
+  const usage = schemas.Response!.allOf!.find((part) => part.properties?.usage)!.properties!;
+  usage.usage = { anyOf: [usage.usage!, { type: "null" }] };
+
   const completionChunk = structuredClone(schemas.CreateCompletionResponse!);
   const finish = completionChunk.properties!.choices!.items!.properties!.finish_reason!;
   finish.type = ["string", "null"];
@@ -78,4 +88,5 @@ interface Node {
   items?: Node;
   prefixItems?: Node[];
   anyOf?: Node[];
+  allOf?: Node[];
 }
