@@ -8,6 +8,7 @@ import { availableBytes, checkMemory, checkRuntime, describeListenError } from "
 import { type Config, loadConfig } from "./config.ts";
 import { createFleet, type Engine, type Fleet } from "./fleet/fleet.ts";
 import { createGateway } from "./gateway/gateway.ts";
+import { openLedger } from "./ledger/ledger.ts";
 import { createReport } from "./report.ts";
 import { lockHome, openStore } from "./store/store.ts";
 
@@ -34,6 +35,7 @@ export async function start(options: StartOptions): Promise<void> {
   const lock = lockHome(config.home);
   const store = await openStore(config.home);
   const accounts = await createAccounts(store, { home: config.home, pepper: config.pepper, now: Date.now });
+  const ledger = await openLedger({ home: config.home, now: Date.now });
 
   const fleet = createFleet({
     engines: config.engines,
@@ -57,6 +59,14 @@ export async function start(options: StartOptions): Promise<void> {
     accounts,
     admission,
     fleet,
+    usage: ledger.usage,
+    usageToday: ({ accountId, plan }) => {
+      const row = config.plans.find(({ id, version }) => id === plan.id && version === plan.version);
+      const limit = row?.requestsPerDay ?? null;
+      const day = ledger.day();
+      const used = ledger.settled(accountId, day);
+      return { day, used, limit, remaining: limit === null ? null : Math.max(0, limit - used) };
+    },
     models: config.models,
     limits: config.limits,
     version: config.version,
@@ -89,6 +99,7 @@ export async function start(options: StartOptions): Promise<void> {
     await server.stop(true);
     gateway.stop();
     await fleet.stop();
+    await ledger.close();
     await accounts.close();
     await store.close();
     lock.release();

@@ -1,9 +1,11 @@
 // What the gateway needs of the other rooms, and its settings. main.ts builds the rooms and hands them in.
 
-import type { Accounts } from "../accounts/accounts.ts";
+import type { UsageToday } from "@oxbow/contract";
+import type { Accounts, Caller } from "../accounts/accounts.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { Limits } from "../config.ts";
 import type { Engine, Fleet } from "../fleet/fleet.ts";
+import type { Ledger } from "../ledger/ledger.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { Pulse } from "./pulse.ts";
 
@@ -11,6 +13,9 @@ export interface Rooms {
   accounts: Pick<Accounts, "identify">;
   admission: Pick<Admission<Engine>, "admit">;
   fleet: Pick<Fleet, "serves" | "states" | "ready">;
+  usage: Ledger["usage"];
+  /** How the quota of the caller's day stands. */
+  usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;
   catalogue: Catalogue;
   pulse: Pulse;
   limits: Limits;
