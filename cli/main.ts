@@ -6,6 +6,7 @@ import project from "../package.json" with { type: "json" };
 import { addKeys } from "./commands/keys.ts";
 import { addModels } from "./commands/models.ts";
 import { addUp } from "./commands/up.ts";
+import { addUsage } from "./commands/usage.ts";
 import { EXIT, exitCodeOf, lineOf } from "./exit.ts";
 import { say } from "./output.ts";
 
@@ -19,6 +20,7 @@ const program = new Command("oxbow")
 addUp(program, process.env);
 addKeys(program, process.env);
 addModels(program, process.env);
+addUsage(program, process.env);
 
 // Whoever reads the output may have had enough of it, as `head` has: then there is nothing left to do.
 process.stdout.on("error", (error: Error & { code?: string }) => {
