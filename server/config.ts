@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import engineSchema from "../data/engines.schema.json" with { type: "json" };
 import modelSchema from "../data/models.schema.json" with { type: "json" };
 import planSchema from "../data/plans.schema.json" with { type: "json" };
+import queueSchema from "../data/queue.schema.json" with { type: "json" };
 import project from "../package.json" with { type: "json" };
 import { checkEngines, checkNames, checkTiers } from "./config/cross-checks.ts";
 import type { Limits } from "./config/limits.ts";
@@ -22,6 +23,8 @@ export interface Config extends Settings {
   adminPlan: { id: string; version: number };
   kinds: Record<string, EngineKind>;
   engines: EngineEntry[];
+  /** The first goes first. */
+  queue: QueueClass[];
 }
 
 export interface Model {
@@ -101,6 +104,17 @@ export interface EngineEntry {
   when?: "simulate";
 }
 
+/** A class of callers in the line of a model. */
+export interface QueueClass {
+  id: string;
+  /** The share of all that goes, 0 to 0.2, which the class gets while it waits. */
+  floor: number;
+  /** Calls that may wait. */
+  depthMax: number;
+  /** How long each may wait. */
+  waitMsMax: number;
+}
+
 export interface ConfigOptions extends SettingsOptions {
   /** A folder with the operator's own tables, in place of `OXBOW_DATA`. */
   dataDir?: string | undefined;
@@ -113,6 +127,7 @@ export function loadConfig(options: ConfigOptions): Config {
   const models = rowsOf(readTable(dataDir, "models", readModels));
   const { tiers, plans, adminPlan } = plansOf(dataDir, readTable(dataDir, "plans", readPlans));
   const { kinds, engines } = enginesOf(readTable(dataDir, "engines", readEngines));
+  const queue = queueOf(readTable(dataDir, "queue", readQueue), settings.limits);
   checkNames(models, labelOf(dataDir, "models"));
   checkTiers({ models, plans, tiers }, (table) => labelOf(dataDir, table));
   checkEngines({ engines, kinds, models }, labelOf(dataDir, "engines"));
@@ -125,6 +140,7 @@ export function loadConfig(options: ConfigOptions): Config {
     adminPlan,
     kinds,
     engines: engines.filter(exists),
+    queue,
   });
 }
 
@@ -158,10 +174,14 @@ interface EngineTable {
   kinds: Record<string, EngineKind>;
   engines: Record<string, Omit<EngineEntry, "id">>;
 }
+interface QueueTable {
+  classes: Record<string, Omit<QueueClass, "id">>;
+}
 
 const readModels = createTableReader<Record<string, Omit<ModelRow, "id">>>(modelSchema);
 const readPlans = createTableReader<PlanTable>(planSchema);
 const readEngines = createTableReader<EngineTable>(engineSchema);
+const readQueue = createTableReader<QueueTable>(queueSchema);
 
 function rowsOf(table: Record<string, Omit<ModelRow, "id">>): ModelRow[] {
   return Object.entries(table).map(([id, row]) => ({ id, ...row }));
@@ -196,6 +216,16 @@ function enginesOf(table: EngineTable): { kinds: Record<string, EngineKind>; eng
     }
   }
   return { kinds: table.kinds, engines };
+}
+
+/** The table says what is fair, the environment what this machine can bear. */
+function queueOf({ classes }: QueueTable, { queueDepthMax, queueWaitMsMax }: Limits): QueueClass[] {
+  return Object.entries(classes).map(([id, { floor, depthMax, waitMsMax }]) => ({
+    id,
+    floor,
+    depthMax: Math.min(depthMax, queueDepthMax),
+    waitMsMax: Math.min(waitMsMax, queueWaitMsMax),
+  }));
 }
 
 /** Nobody who is handed the config can change it for the others. */

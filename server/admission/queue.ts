@@ -3,20 +3,10 @@
 // engine: admission asks for one and gives it to whose turn it is.
 
 import { ApiError } from "@oxbow/contract";
+import type { QueueClass } from "../config.ts";
 import { createLine, type Line, type Place } from "./queue-line.ts";
 import { createPace } from "./queue-pace.ts";
 import { createWaits, type Waits } from "./queue-waits.ts";
-
-/** One class of callers, as data/plans.yaml has it. */
-export interface QueueClass {
-  id: string;
-  /** The share of all that goes, 0 to below 1, which the class gets while it waits. */
-  floor: number;
-  /** Calls that may wait. */
-  depthMax: number;
-  /** How long each may wait. */
-  waitMsMax: number;
-}
 
 export interface QueueOptions {
   /** The first goes first. */
