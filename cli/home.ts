@@ -24,8 +24,8 @@ export async function withAccounts<T>(
   const { home, pepper } = loadPlace({ env, home: options.home });
   const store = await openStore(home);
   /** An account must not get a plan that the running server does not have yet. */
-  const catalogue = (): Catalogue => {
-    const config = loadConfig({ env, simulate: true }); // all models there could be: the server may run with it
+  const readCatalogue = (): Catalogue => {
+    const config = loadConfig({ env });
     const running = runningPlans(home);
     if (!running) return config;
     const [known, unknown] = [true, false].map((wanted) =>
@@ -36,6 +36,11 @@ export async function withAccounts<T>(
       say(`The running server does not have ${names} yet: \`oxbow plans reload\` brings it what is in plans.yaml.`);
     }
     return { ...config, plans: known! };
+  };
+  let read: Catalogue | undefined;
+  const catalogue = () => {
+    read ??= readCatalogue();
+    return read;
   };
   try {
     return await work(await createAccounts(store, { home, pepper, catalogue, now: Date.now }), catalogue);
