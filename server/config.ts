@@ -32,6 +32,8 @@ export interface Model {
   name: string;
   category: "chat" | "code" | "vision" | "embeddings" | "audio" | "images" | "detection";
   tier: string;
+  /** How many requests of the day a call counts. */
+  weight: number;
   parameters?: string;
   /** Prompt and answer together; null for models that read no text, or where nobody has published it. */
   contextTokens: number | null;
