@@ -1,12 +1,13 @@
 // A disk that is full: nothing is accepted or finished that could not be counted, and it passes by itself.
 
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { dataWith, simulatorAlone } from "./data.ts";
 import { whileDiskIsFull } from "./disk.ts";
 import { eventually, KEY } from "./harness.ts";
 import { HELLO, MODEL, testTraffic, useServer } from "./suite.ts";
 
 const data = dataWith(simulatorAlone);
+afterAll(data.remove);
 const server = useServer({ simulate: true, env: { OXBOW_DATA: data.folder } });
 
 async function send(fields: object): Promise<{ status: number; text: string }> {

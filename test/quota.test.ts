@@ -1,13 +1,15 @@
 // Caps are exact over HTTP: whatever comes at once, and however callers leave.
 
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
+import { abortAtRandom } from "./crash/aborts.ts";
+import { randomFrom } from "./crash/hang-up.ts";
 import { adminPlan, dataWith, simulatorAlone } from "./data.ts";
-import { eventually, KEY } from "./harness.ts";
+import { KEY } from "./harness.ts";
 import { headerOf, type Message, request, statusOf } from "./http.ts";
-import { hangUpAtRandom } from "./crash/hang-up.ts";
 import { HELLO, MODEL, useServer } from "./suite.ts";
 
 const sixty = dataWith(simulatorAlone, adminPlan({ requestsPerDay: 60 }));
+afterAll(sixty.remove);
 const server = useServer({ simulate: true, env: { OXBOW_DATA: sixty.folder } });
 
 test("500 calls at once against 60 left: 60 answers, 440 refusals, and both say how much is left", async () => {
@@ -30,3 +32,8 @@ test("500 calls at once against 60 left: 60 answers, 440 refusals, and both say 
     expect([error.code, error.type]).toEqual(["insufficient_quota", "insufficient_quota"]);
   }
 });
+
+test("2,000 callers who hang up at a random byte leave nothing in flight and no slot held", async () => {
+  const seed = Date.now() % 1_000_000;
+  expect({ seed, ...(await abortAtRandom(2_000, randomFrom(seed))) }).toEqual({ seed, held: 0, bounded: true });
+}, 60_000);

@@ -1,10 +1,7 @@
-// What a caller sees of the ledger: how much an answer counted, that the same call again counts nothing, that a quota is
-// exact however many calls come at once, and that nothing is left behind by callers who hang up.
+// What a caller sees of the ledger: how much an answer counted, and that the same call again counts nothing.
 
 import { expect, test } from "bun:test";
-import { adminPlan, dataWith, simulatorAlone } from "./data.ts";
-import { eventually, KEY, type RunningServer } from "./harness.ts";
-import { headerOf, type Message, request, statusOf } from "./http.ts";
+import { KEY } from "./harness.ts";
 import { HELLO, MODEL, testTraffic, useServer } from "./suite.ts";
 
 const server = useServer();
@@ -48,18 +45,21 @@ test("a stream says what it will count, and nobody sees the comment with its tok
   }
 });
 
-test.each([false, true])("the same call under its key again is the same answer, not counted (stream: %p)", async (stream) => {
-  const key = newKey();
-  const first = await send({ stream }, key);
-  expect(first.headers.get("idempotent-replayed")).toBeNull();
-  const again = await send({ stream }, key);
-  expect(again.text).toBe(first.text);
-  expect(again.status).toBe(200);
-  expect(again.headers.get("content-type")).toBe(first.headers.get("content-type"));
-  expect(again.headers.get("idempotent-replayed")).toBe("true");
-  expect(counted(again)).toBe("0");
-  expect(again.headers.get("x-request-id")).not.toBe(first.headers.get("x-request-id"));
-});
+test.each([false, true])(
+  "the same call under its key again is the same answer, not counted (stream: %p)",
+  async (stream) => {
+    const key = newKey();
+    const first = await send({ stream }, key);
+    expect(first.headers.get("idempotent-replayed")).toBeNull();
+    const again = await send({ stream }, key);
+    expect(again.text).toBe(first.text);
+    expect(again.status).toBe(200);
+    expect(again.headers.get("content-type")).toBe(first.headers.get("content-type"));
+    expect(again.headers.get("idempotent-replayed")).toBe("true");
+    expect(counted(again)).toBe("0");
+    expect(again.headers.get("x-request-id")).not.toBe(first.headers.get("x-request-id"));
+  },
+);
 
 test("another body or path under the same key is refused, and SDKs are told not to try again", async () => {
   const key = newKey();

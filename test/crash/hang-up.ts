@@ -52,7 +52,8 @@ function hangUp(port: number, random: () => number): Promise<void> {
     });
     socket.on("data", (piece: Buffer) => {
       wanted -= piece.length;
-      if (wanted <= 0 || piece.includes("[DONE]\n\n") || piece.includes('_fingerprint":"fp_simulated"}')) socket.destroy();
+      if (wanted <= 0 || piece.includes("[DONE]\n\n") || piece.includes('_fingerprint":"fp_simulated"}'))
+        socket.destroy();
     });
     socket.on("error", () => {}); // reset by the server: gone is gone
     socket.on("close", () => resolve());

@@ -1,9 +1,8 @@
 // `npm run crash-test`: the promise of the ledger, tried out. Options: --rounds 100, --aborts 10000, --seed N.
 
 import { parseArgs } from "node:util";
-import { dataWith, simulatorAlone } from "../data.ts";
-import { startServer } from "../harness.ts";
-import { hangUpAtRandom, randomFrom } from "./hang-up.ts";
+import { abortAtRandom } from "./aborts.ts";
+import { randomFrom } from "./hang-up.ts";
 import { crash } from "./rounds.ts";
 
 const { values } = parseArgs({
@@ -33,10 +32,11 @@ database integrity             ${report.integrity}
 billed with last bytes lost    ${report.lastBytesLost}
   of these replayed unbilled   ${report.replayedUnbilled}`);
 
-const left = await abort(Number(values.aborts));
+const { held, bounded } = await abortAtRandom(Number(values.aborts), random);
 console.log(`
 hung up at a random byte       ${values.aborts} times
-  still held afterwards        ${left}`);
+  slots still held             ${held}
+  calls still in flight        ${held}${bounded ? "" : " (NOT BOUNDED)"}`);
 
 const holds =
   report.deliveredUnbilled === 0 &&
@@ -44,6 +44,7 @@ const holds =
   report.bootMsMax < 2_000 &&
   report.integrity === "ok" &&
   report.replayedUnbilled === report.lastBytesLost &&
-  left === 0;
+  held === 0 &&
+  bounded;
 console.log(holds ? "\nThe promise holds." : "\nTHE PROMISE IS BROKEN.");
 process.exit(holds ? 0 : 1);

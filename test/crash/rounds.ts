@@ -48,7 +48,7 @@ export async function crash({ rounds, streams, random, onRound }: CrashOptions):
   const data = dataWith(simulatorAlone);
   const tasks: Task[] = [];
   const lost = new Set<string>();
-  let open: Task[] = [];
+  const open: Task[] = [];
   let bootMsMax = 0;
   let kills = 0;
 
