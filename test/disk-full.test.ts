@@ -8,7 +8,7 @@ import { HELLO, MODEL, testTraffic, useServer } from "./suite.ts";
 
 const data = dataWith(simulatorAlone);
 afterAll(data.remove);
-const server = useServer({ simulate: true, env: { OXBOW_DATA: data.folder } });
+const server = useServer({ simulate: true, env: { OXBOW_DATA: data.folder, OXBOW_SETTLE_MS_MAX: "500" } });
 
 async function send(fields: object): Promise<{ status: number; text: string }> {
   const response = await fetch(`${server().baseUrl}/chat/completions`, {

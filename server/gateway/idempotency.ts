@@ -2,8 +2,8 @@
 // ledger, in the same commit as the settlement: so no crash can lose the one and keep the other.
 
 import { ApiError, SSE_HEADERS } from "@oxbow/contract";
+import type { StoredAnswer } from "../ledger/ledger.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
-import type { StoredAnswer } from "./rooms.ts";
 
 /** The right to run a call under its key, until it is freed. */
 export interface Claim {

@@ -4,12 +4,13 @@
 import { ApiError, RelayedError, USAGE_FIELD } from "@oxbow/contract";
 import type { Model } from "../config.ts";
 import type { Engine, EngineAnswer, EventStream, Frame } from "../fleet/fleet.ts";
+import { LedgerUnavailable } from "../ledger/ledger.ts";
 import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
 import { bytesFor } from "./forward.ts";
 import { type Claim, claimKey, isClaim, KEPT_BYTES_MAX, replay } from "./idempotency.ts";
 import type { Ticket } from "./rooms.ts";
-import { createSettlement, ledgerUnavailable, type Settlement } from "./settle.ts";
+import { createSettlement, type Settlement } from "./settle.ts";
 import { type Course, sendStream } from "./stream.ts";
 
 export interface RelayCall {
@@ -54,7 +55,7 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
   if (found !== null && !isClaim(found)) return replay(exchange, found, more);
   if (!ledger.healthy()) {
     found?.free();
-    throw ledgerUnavailable();
+    throw new LedgerUnavailable("it said so before");
   }
   const hangUp = createHangUp(exchange.request.signal);
   const opening = open(exchange, call, hangUp, found);
@@ -182,13 +183,13 @@ function courseOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangU
   return {
     settlement: () => begun?.settlement ?? null,
     next: () => events?.next() ?? (begun ? Promise.resolve(begin(begun)) : opening.then(begin)),
-    cancel: () => {
+    cancel: (tokenSent) => {
       hangUp.clear();
       if (begun === null) hangUp.now();
       opening.then(
         ({ answer, settlement }) => {
           if (answer.kind === "stream") answer.events.cancel();
-          settlement.cancelled(false);
+          settlement.cancelled(tokenSent);
         },
         () => {}, // it settled with its ticket itself
       );

@@ -1,48 +1,13 @@
 // What the gateway needs of the other rooms, and its settings. main.ts builds the rooms and hands them in.
 
-import type { Outcome } from "@oxbow/contract";
 import type { Accounts, Caller } from "../accounts/accounts.ts";
 import type { Limits } from "../config.ts";
 import type { Engine, Fleet } from "../fleet/fleet.ts";
+import type { Ledger } from "../ledger/ledger.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { Running } from "./idempotency.ts";
 import type { Pulse } from "./pulse.ts";
 
-export interface StoredAnswer {
-  status: number;
-  contentType: string;
-  bytes: Uint8Array;
-}
-interface Ledger {
-  reserve(entry: {
-    requestId: string;
-    accountId: string;
-    keyId: string;
-    plan: string;
-    model: string;
-    endpoint: string;
-    day: string;
-    units: number;
-    at: number;
-    idempotencyKey?: string;
-    bodyHash?: string;
-  }): void;
-  settle(
-    requestId: string,
-    result: {
-      outcome: Outcome;
-      tokensIn: number;
-      tokensOut: number;
-      waitedMs: number;
-      firstTokenMs: number | null;
-      durationMs: number;
-    },
-    answer?: StoredAnswer,
-  ): Promise<void>;
-  void(requestId: string, outcome: Outcome): void;
-  findAnswer(accountId: string, key: string): Promise<{ bodyHash: string; answer: StoredAnswer | null } | null>;
-  healthy(): boolean;
-}
 export interface Ticket<E> {
   engine: E;
   waitedMs: number;

@@ -3,9 +3,10 @@
 
 import { ApiError, isCounted, type Outcome, RelayedError, type TokenCounts } from "@oxbow/contract";
 import type { Engine } from "../fleet/fleet.ts";
+import type { StoredAnswer } from "../ledger/ledger.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Claim } from "./idempotency.ts";
-import type { StoredAnswer, Ticket } from "./rooms.ts";
+import type { Ticket } from "./rooms.ts";
 
 export interface Settlement {
   /** Whether the answer has to be kept for a repeat under the same key. */
@@ -17,7 +18,7 @@ export interface Settlement {
    * end may be sent.
    *
    * @param answer what a repeat is to get; null when it is too large to be kept
-   * @throws ApiError `ledger_unavailable`: the call is not counted, and its end must not be sent
+   * @throws LedgerUnavailable: the call is not counted, and its end must not be sent
    */
   complete(usage: TokenCounts | null, answer?: StoredAnswer | null): Promise<void>;
   /** The caller is gone. Nothing happens when the call has ended already. @param tokenSent whether a token was sent */
@@ -51,7 +52,6 @@ export function createSettlement(
     ...(claim && { idempotencyKey: claim.key, bodyHash: claim.bodyHash }),
   });
 
-  /** Gives everything back. @param outcome `null`: the ledger did not take it, and must not take it later */
   function release(): void {
     ticket.close();
     claim?.free();
@@ -70,8 +70,6 @@ export function createSettlement(
     try {
       await ledger.settle(id, result, answer);
       ticket.reservation.settle();
-    } catch (cause) {
-      throw ledgerUnavailable(cause);
     } finally {
       release();
     }
@@ -103,14 +101,6 @@ export function createSettlement(
 
 /** Stands for an answer that was too large to be kept: its key must not run again. */
 export const NOT_KEPT: StoredAnswer = { status: 0, contentType: "", bytes: new Uint8Array() };
-
-export function ledgerUnavailable(cause?: unknown): ApiError {
-  const text =
-    "The server cannot record requests at the moment, so it takes and finishes none. Try again in a few seconds.";
-  return new ApiError("ledger_unavailable", text, { cause, retryAfterMs: LEDGER_RETRY_MS });
-}
-
-const LEDGER_RETRY_MS = 5_000;
 
 /** How a call ends that failed before its first token. */
 function outcomeOf(exchange: Exchange, error: unknown): Outcome {

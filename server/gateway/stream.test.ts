@@ -56,7 +56,11 @@ function setUp({ choices = 1, keeps = false } = {}) {
     cancelled: (tokenSent) => tell("cancelled", tokenSent),
     failed: () => tell("failed"),
   };
-  const course: Course = { next, cancel: () => void seen.cancelled++, settlement: () => settlement };
+  const cancel = (tokenSent: boolean) => {
+    seen.cancelled++;
+    settlement.cancelled(tokenSent);
+  };
+  const course: Course = { next, cancel, settlement: () => settlement };
   const response = sendStream(exchange, course, choices, {});
   const reader = response.body!.getReader();
   return {

@@ -11,7 +11,9 @@ import type { Beat } from "./pulse.ts";
 import type { Settlement } from "./settle.ts";
 
 /** The events of a call, and what is to become of it. */
-export interface Course extends EventStream {
+export interface Course extends Pick<EventStream, "next"> {
+  /** Hangs up on the engine, and on a call that has not ended yet. @param tokenSent whether the caller has got a token */
+  cancel(tokenSent: boolean): void;
   /** There once the first frame is; null while the call waits. */
   settlement(): Settlement | null;
 }
@@ -49,8 +51,7 @@ export function sendStream(
     ended = true;
     pulse.remove(beat);
     exchange.request.signal.removeEventListener("abort", hangUp);
-    course.settlement()?.cancelled(tokenSent);
-    course.cancel();
+    course.cancel(tokenSent);
   }
   const hangUp = () => end();
 
