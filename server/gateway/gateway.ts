@@ -27,12 +27,12 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
 
 const WITH_REST = Object.keys(ENDPOINTS).filter((path) => path.endsWith("*"));
 
-export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse"> {
+export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "running"> {
   models: readonly Model[];
 }
 
 export function createGateway({ models, ...given }: GatewayOptions) {
-  const rooms: Rooms = { ...given, catalogue: createCatalogue(models), pulse: createPulse() };
+  const rooms: Rooms = { ...given, catalogue: createCatalogue(models), pulse: createPulse(), running: new Map() };
   return {
     /** @param keepOpen lifts the server's idle time-out for this request */
     async handle(request: Request, keepOpen: () => void): Promise<Response> {
