@@ -59,9 +59,13 @@ export async function start(options: StartOptions): Promise<void> {
   });
   const admission = createAdmission<Engine>({
     place: fleet.place,
-    depthMax: config.limits.queueDepthMax,
-    waitMsMax: config.limits.queueWaitMsMax,
-    now: () => performance.now(),
+    classes: config.queue,
+    plans: plans.list,
+    settled: ledger.settled,
+    settledByKey: ledger.settledByKey,
+    lastDay: ledger.day(),
+    now: Date.now,
+    monotonic: () => performance.now(),
   });
   fleet.onFree(admission.pump);
 
@@ -70,20 +74,7 @@ export async function start(options: StartOptions): Promise<void> {
   const gateway = createGateway({
     accounts,
     ledger,
-    admission: {
-      headers: () => ({}),
-      admit: async (ask) => {
-        const t = await admission.admit(ask.model.id, ask.signal);
-        return {
-          ...t,
-          outputTokensMax: null,
-          clamped: false,
-          day: "2026-11-21",
-          units: 1,
-          reservation: { settle() {}, release() {} },
-        };
-      },
-    },
+    admission,
     fleet,
     models: config.models,
     limits: config.limits,
@@ -114,8 +105,8 @@ export async function start(options: StartOptions): Promise<void> {
     void server.stop();
     const until = performance.now() + config.limits.drainMsMax;
     while (server.pendingRequests > 0 && performance.now() < until) await Bun.sleep(DRAIN_POLL_MS);
-    await server.stop(true);
     gateway.stop();
+    await server.stop(true);
     await fleet.stop();
     await ledger.close();
     await accounts.close();

@@ -2,6 +2,7 @@
 // caller. From the ticket on, the settlement ends the call on every way out.
 
 import { ApiError, RelayedError, USAGE_FIELD } from "@oxbow/contract";
+import type { Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
 import type { Engine, EngineAnswer, EventStream, Frame } from "../fleet/fleet.ts";
 import { LedgerUnavailable } from "../ledger/ledger.ts";
@@ -9,7 +10,6 @@ import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
 import { bytesFor } from "./forward.ts";
 import { type Claim, claimKey, isClaim, KEPT_BYTES_MAX, replay } from "./idempotency.ts";
-import type { Ticket } from "./rooms.ts";
 import { createSettlement, type Settlement } from "./settle.ts";
 import { type Course, sendStream } from "./stream.ts";
 
@@ -30,7 +30,9 @@ export interface RelayCall {
   inputTokens: number;
   /** Tokens of a choice that were asked for; null: as many as there are. */
   outputTokens: number | null;
-  /** The field that limits them. */
+  /** The field that holds the prompt. */
+  inputField: string;
+  /** The field that limits the answer. */
   outputField: string;
 }
 
@@ -64,7 +66,7 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
   const opened = call.stream ? await inTime(opening, limits.keepaliveMs) : await opening.finally(hangUp.clear);
   if (opened?.clampedTo) more["x-oxbow-max-tokens-clamped"] = String(opened.clampedTo);
   if (opened?.answer.kind !== "whole") {
-    more["x-oxbow-units"] = String(opened?.units ?? 1);
+    more["x-oxbow-units"] = String(call.model.weight);
     return sendStream(exchange, courseOf(opening, opened, hangUp), call.choices, more);
   }
   const { bytes, usage } = opened.answer;
@@ -121,15 +123,10 @@ function bytesOf({ model, body, received, outputTokens, outputField }: RelayCall
   return bytesFor(model, body, received, fits ? null : { [outputField]: outputTokensMax });
 }
 
-function admit(exchange: Exchange, { model, inputTokens, outputTokens }: RelayCall, signal: AbortSignal) {
+function admit(exchange: Exchange, call: RelayCall, signal: AbortSignal): Promise<Ticket<Engine>> {
+  const { model, inputTokens, inputField, outputTokens, choices } = call;
   const caller = exchange.caller!;
-  return exchange.rooms.admission.admit({
-    caller,
-    model: { id: model.id, tier: model.tier, weight: 1 },
-    inputTokens,
-    outputTokens,
-    signal,
-  });
+  return exchange.rooms.admission.admit({ caller, model, inputTokens, inputField, outputTokens, choices, signal });
 }
 
 async function send(

@@ -23,6 +23,7 @@ export async function chat(exchange: Exchange): Promise<Response> {
     stream: call.stream === true,
     choices: call.n ?? 1,
     inputTokens: bytes.length,
+    inputField: "messages",
     outputTokens: maxTokensOf(call) ?? null,
     outputField:
       call.max_completion_tokens === undefined && call.max_tokens !== undefined

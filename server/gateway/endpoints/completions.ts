@@ -23,6 +23,7 @@ export async function completions(exchange: Exchange): Promise<Response> {
     stream: call.stream === true,
     choices: promptsOf(call).length * (call.n ?? 1),
     inputTokens: bytes.length,
+    inputField: "prompt",
     outputTokens: call.max_tokens ?? COMPLETION_TOKENS_DEFAULT,
     outputField: "max_tokens",
   });
