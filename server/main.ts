@@ -76,6 +76,14 @@ export async function start(options: StartOptions): Promise<void> {
     ledger,
     admission,
     fleet,
+    usage: ledger.usage,
+    usageToday: ({ accountId, plan, overrides }) => {
+      const agreed = overrides.requestsPerDay;
+      const limit = agreed === undefined ? (plans.find(plan)?.requestsPerDay ?? null) : agreed;
+      const day = ledger.day();
+      const used = ledger.settled(accountId, day);
+      return { day, used, limit, remaining: limit === null ? null : Math.max(0, limit - used) };
+    },
     models: config.models,
     limits: config.limits,
     version: config.version,

@@ -9,5 +9,6 @@ export * from "./models.ts";
 export * from "./outcomes.ts";
 export * from "./sse.ts";
 export * from "./support.ts";
+export * from "./usage.ts";
 export * from "./validate.ts";
 export * from "./worker.ts";

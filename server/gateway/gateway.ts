@@ -8,6 +8,7 @@ import { chat } from "./endpoints/chat.ts";
 import { completions } from "./endpoints/completions.ts";
 import { getModel, listModels } from "./endpoints/models.ts";
 import { health, ready } from "./endpoints/status.ts";
+import { usage } from "./endpoints/usage.ts";
 import { sendError } from "./errors.ts";
 import { answerHeaders, createExchange, type Exchange } from "./exchange.ts";
 import { createPulse } from "./pulse.ts";
@@ -21,6 +22,7 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
   "/v1/completions": { POST: completions },
   "/v1/models": { GET: listModels },
   "/v1/models/*": { GET: getModel },
+  "/v1/usage": { GET: usage },
   "/health": { GET: health },
   "/ready": { GET: ready },
 };
