@@ -2,10 +2,10 @@
 
 import { join } from "node:path";
 
-const MAIN = join(import.meta.dir, "main.ts");
+export const MAIN = join(import.meta.dir, "main.ts");
 
 /** What the command may see of the environment: not what the machine of the tests happens to have set. */
-function envOf(home: string, more: Record<string, string>) {
+export function envOf(home: string, more: Record<string, string> = {}) {
   const { PATH = "", HOME = "" } = process.env;
   return { PATH, HOME, OXBOW_HOME: home, BUN_CONFIG_MAX_HTTP_REQUESTS: "65535", ...more };
 }

@@ -1,10 +1,10 @@
 // `oxbow plans`, and what a running server makes of a change to its plans, accounts and keys while it is being called.
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { oxbow, up } from "../fixtures.ts";
+import { envOf, MAIN, oxbow, up } from "../fixtures.ts";
 
 let folder: string;
 let home: string;
@@ -172,4 +172,26 @@ test("a reload without a server says so, also where one was killed and left its 
   writeFileSync(join(gone, "lock.db"), "");
   writeFileSync(join(gone, "server.pid"), `${process.pid}\n`);
   expect((await oxbow(gone, ["plans", "reload"])).code).toBe(3);
+});
+
+test("a server on a terminal reloads when it is asked to, and ends cleanly when the terminal is closed", async () => {
+  const own = join(folder, "terminal");
+  const standing = Promise.withResolvers<void>();
+  const decoder = new TextDecoder();
+  let said = "";
+  const child = Bun.spawn([process.execPath, MAIN, "up", "--port", "0", "--simulate"], {
+    env: envOf(own, env),
+    terminal: {
+      data: (_, bytes) => {
+        said += decoder.decode(bytes, { stream: true });
+        if (/(Ready|Up) at /.test(said)) standing.resolve();
+      },
+    },
+  });
+  await Promise.race([standing.promise, child.exited]);
+  expect((await oxbow(own, ["plans", "reload"], env)).code).toBe(0);
+  expect(child.exitCode).toBeNull();
+  child.terminal!.close();
+  expect(await child.exited).toBe(0);
+  expect(existsSync(join(own, "server.pid"))).toBe(false);
 });
