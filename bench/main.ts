@@ -79,7 +79,7 @@ async function startOxbow(env: Record<string, string>) {
   const port = await freePort();
   const home = mkdtempSync(join(tmpdir(), "oxbow-bench-home-"));
   const start = performance.now();
-  const process_ = startChild([process.execPath, "/tmp/lead/run.ts"], {
+  const process_ = startChild([process.execPath, join(ROOT, "cli/main.ts"), "up"], {
     PORT: String(port),
     OXBOW_HOME: home,
     OXBOW_BOOTSTRAP_KEY: KEY,

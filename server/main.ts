@@ -1,14 +1,16 @@
 // Builds the rooms, joins them, and listens. The only file that knows every room.
 
+import { closeSync, openSync } from "node:fs";
 import type { Server } from "bun";
 import pino from "pino";
 import { createAccounts } from "./accounts/accounts.ts";
 import { createAdmission } from "./admission/admission.ts";
 import { availableBytes, checkMemory, checkRuntime, describeListenError } from "./checks.ts";
-import { type Config, loadConfig } from "./config.ts";
+import { type Config, createPlans, loadConfig } from "./config.ts";
 import { createFleet, type Engine, type Fleet } from "./fleet/fleet.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { openLedger } from "./ledger/ledger.ts";
+import { createReload } from "./reload.ts";
 import { createReport } from "./report.ts";
 import { lockHome, openStore } from "./store/store.ts";
 
@@ -28,14 +30,25 @@ export interface StartOptions {
 export async function start(options: StartOptions): Promise<void> {
   const report = createReport((text) => process.stderr.write(text), process.stderr.isTTY === true);
   const config = loadConfig(options);
+  const plans = createPlans(config);
   // On a terminal the report speaks; JSON lines between its own only when they matter.
   const level = process.stderr.isTTY && !options.env.OXBOW_LOG_LEVEL ? "warn" : config.logLevel;
   const log = pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
   checkRuntime(options.env);
+  // Before anyone can know whom to signal: without a listener the signal would end the process.
+  let reload = (): void => {};
+  process.on("SIGHUP", () => reload());
   const lock = lockHome(config.home);
   const store = await openStore(config.home);
-  const accounts = await createAccounts(store, { home: config.home, pepper: config.pepper, now: Date.now });
-  const ledger = await openLedger({ home: config.home, now: Date.now });
+  const ledger = await openLedger({ home: config.home, now: Date.now, settleMsMax: config.limits.settleMsMax });
+  const accounts = await createAccounts(store, {
+    home: config.home,
+    pepper: config.pepper,
+    catalogue: () => ({ ...plans.table(), models: config.models }),
+    now: Date.now,
+  });
+  accounts.checkPlans(plans.list());
+  reload = createReload({ home: config.home, plans, check: accounts.checkPlans, now: Date.now, log });
 
   const fleet = createFleet({
     engines: config.engines,
@@ -47,9 +60,13 @@ export async function start(options: StartOptions): Promise<void> {
   });
   const admission = createAdmission<Engine>({
     place: fleet.place,
-    depthMax: config.limits.queueDepthMax,
-    waitMsMax: config.limits.queueWaitMsMax,
-    now: () => performance.now(),
+    classes: config.queue,
+    plans: plans.list,
+    settled: ledger.settled,
+    settledByKey: ledger.settledByKey,
+    lastDay: ledger.day(),
+    now: Date.now,
+    monotonic: () => performance.now(),
   });
   fleet.onFree(admission.pump);
 
@@ -57,12 +74,13 @@ export async function start(options: StartOptions): Promise<void> {
   fleet.onChange((status) => draining || report.model(status));
   const gateway = createGateway({
     accounts,
+    ledger,
     admission,
     fleet,
     usage: ledger.usage,
-    usageToday: ({ accountId, plan }) => {
-      const row = config.plans.find(({ id, version }) => id === plan.id && version === plan.version);
-      const limit = row?.requestsPerDay ?? null;
+    usageToday: ({ accountId, plan, overrides }) => {
+      const agreed = overrides.requestsPerDay;
+      const limit = agreed === undefined ? (plans.find(plan)?.requestsPerDay ?? null) : agreed;
       const day = ledger.day();
       const used = ledger.settled(accountId, day);
       return { day, used, limit, remaining: limit === null ? null : Math.max(0, limit - used) };
@@ -96,8 +114,8 @@ export async function start(options: StartOptions): Promise<void> {
     void server.stop();
     const until = performance.now() + config.limits.drainMsMax;
     while (server.pendingRequests > 0 && performance.now() < until) await Bun.sleep(DRAIN_POLL_MS);
-    await server.stop(true);
     gateway.stop();
+    await server.stop(true);
     await fleet.stop();
     await ledger.close();
     await accounts.close();
@@ -106,6 +124,11 @@ export async function start(options: StartOptions): Promise<void> {
     process.exit(0);
   }
   for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => void drain(signal));
+  // The same signal says that the terminal is gone. The launcher passes it on, so it may come twice.
+  const onTerminal = hasTerminal();
+  process.on("SIGHUP", () => {
+    if (onTerminal && !hasTerminal() && !draining) void drain("SIGHUP");
+  });
 
   await fleet.start();
   if (draining) return;
@@ -115,6 +138,16 @@ export async function start(options: StartOptions): Promise<void> {
 }
 
 const DRAIN_POLL_MS = 20;
+
+/** Whether there is a terminal whose closing should end this process. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync("/dev/tty", "r"));
+    return true;
+  } catch {
+    return false; // none, or none any more
+  }
+}
 
 type Handle = ReturnType<typeof createGateway>["handle"];
 

@@ -2,23 +2,20 @@
 // server runs, and never writes to it; `usage rebuild` holds its sums against its events.
 
 import type { Command } from "commander";
-import type { Accounts } from "../../server/accounts/accounts.ts";
 import type { UsageFilter, UsageGroup, UsageOf, UsageTotals } from "../../server/ledger/ledger.ts";
 import { CommandError, EXIT } from "../exit.ts";
+import { type Common, type Env, withAccounts } from "../home.ts";
 import { print, printJson, printTable, say } from "../output.ts";
 
-type Env = Record<string, string | undefined>;
 type Ledger = typeof import("../../server/ledger/ledger.ts");
 
-interface UsageOptions {
-  home?: string;
+interface UsageOptions extends Common {
   today?: boolean;
   day?: string;
   month?: string;
   by?: string;
   account?: string;
   forecast?: boolean;
-  json?: boolean;
   csv?: boolean;
 }
 
@@ -55,7 +52,7 @@ async function show(options: UsageOptions, env: Env): Promise<void> {
   const now = Date.now();
   const usage = ledger.openUsage(home);
   const period = periodOf(options, usage?.lastDay() ?? null, ledger, now);
-  const names = usage ? await namesIn(home, env) : NO_NAMES;
+  const names = usage ? await namesIn(options, env) : NO_NAMES;
   const account = options.account === undefined ? undefined : names.idOf(options.account);
   const filter: UsageFilter = { accountId: account, from: period.from, to: period.to };
   const total = usage?.totals(filter) ?? NOTHING;
@@ -154,38 +151,27 @@ interface Names {
 
 const NO_NAMES: Names = { idOf: (account) => account, labelOf: (_, id) => id };
 
-async function namesIn(home: string, env: Env): Promise<Names> {
-  const keys = await keysIn(home, env);
-  const accounts = new Map(keys.map((key) => [key.accountId, key.accountName]));
-  const keyNames = new Map(keys.map((key) => [key.id, key.name]));
+async function namesIn(options: UsageOptions, env: Env): Promise<Names> {
+  const [accounts, keys] = await withAccounts(options, env, (rooms) =>
+    Promise.all([rooms.listAccounts(), rooms.listKeys()]),
+  );
+  const accountNames = new Map(accounts.map(({ id, name }) => [id, name]));
+  const keyNames = new Map(keys.map(({ id, name }) => [id, name]));
   return {
     idOf(account) {
-      const known = [...accounts].find(([id, name]) => id === account || name === account);
-      if (known) return known[0];
-      throw new CommandError("There is no account with this name or id that ever had a key.");
+      const known = accounts.find(({ id, name }) => id === account || name === account);
+      if (known) return known.id;
+      throw new CommandError("There is no account with this name or id. `oxbow accounts list` shows them.");
     },
     labelOf(by, id) {
       if (id === "") return "corrections";
-      if (by === "account") return accounts.get(id) ?? id;
+      if (by === "account") return accountNames.get(id) ?? id;
       return by === "key" && keyNames.has(id) ? `${id} (${keyNames.get(id)})` : id;
     },
   };
 }
 
-async function keysIn(home: string, env: Env): ReturnType<Accounts["listKeys"]> {
-  const { loadPlace } = await import("../../server/config.ts");
-  const { openStore } = await import("../../server/store/store.ts");
-  const { createAccounts } = await import("../../server/accounts/accounts.ts");
-  const store = await openStore(home);
-  try {
-    const { pepper } = loadPlace({ env, home });
-    return await (await createAccounts(store, { home, pepper, now: Date.now })).listKeys();
-  } finally {
-    await store.close();
-  }
-}
-
-async function rebuild(options: { home?: string; json?: boolean }, env: Env): Promise<void> {
+async function rebuild(options: Common, env: Env): Promise<void> {
   const { rebuildUsage } = await import("../../server/ledger/ledger.ts");
   const home = await homeOf(options, env);
   const differences = rebuildUsage(home);
@@ -202,7 +188,7 @@ async function rebuild(options: { home?: string; json?: boolean }, env: Env): Pr
     );
 }
 
-async function homeOf(options: { home?: string }, env: Env): Promise<string> {
+async function homeOf(options: Common, env: Env): Promise<string> {
   const { loadPlace } = await import("../../server/config.ts");
   return loadPlace({ env, home: options.home }).home;
 }

@@ -29,12 +29,19 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
 
 const WITH_REST = Object.keys(ENDPOINTS).filter((path) => path.endsWith("*"));
 
-export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse"> {
+export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "running" | "stopped"> {
   models: readonly Model[];
 }
 
 export function createGateway({ models, ...given }: GatewayOptions) {
-  const rooms: Rooms = { ...given, catalogue: createCatalogue(models), pulse: createPulse() };
+  let stopped = false;
+  const rooms: Rooms = {
+    ...given,
+    catalogue: createCatalogue(models),
+    pulse: createPulse(),
+    running: new Map(),
+    stopped: () => stopped,
+  };
   return {
     /** @param keepOpen lifts the server's idle time-out for this request */
     async handle(request: Request, keepOpen: () => void): Promise<Response> {
@@ -42,8 +49,11 @@ export function createGateway({ models, ...given }: GatewayOptions) {
       const response = await answer(exchange).catch((error) => sendError(exchange, error));
       return request.method === "HEAD" ? withoutBody(response) : response;
     },
-    /** Ends what runs by itself. Streams that are still open are no longer watched. */
-    stop: () => rooms.pulse.stop(),
+    /** Ends what runs by itself. Streams that are still open are no longer watched, and what cuts them off is us. */
+    stop: () => {
+      stopped = true;
+      rooms.pulse.stop();
+    },
   };
 }
 

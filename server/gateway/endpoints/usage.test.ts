@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ErrorBody, newId, type UsageList, type UsageObject } from "@oxbow/contract";
 import { createAccounts } from "../../accounts/accounts.ts";
+import { loadConfig } from "../../config.ts";
 import { type Ledger, openLedger } from "../../ledger/ledger.ts";
 import { openStore } from "../../store/store.ts";
 import { createGateway, type GatewayOptions } from "../gateway.ts";
@@ -24,7 +25,7 @@ beforeAll(async () => {
   const home = mkdtempSync(join(tmpdir(), "oxbow-usage-"));
   const now = () => NOW;
   const store = await openStore(home);
-  const accounts = await createAccounts(store, { home, now });
+  const accounts = await createAccounts(store, { home, now, catalogue: () => loadConfig({ env: {} }) });
   await accounts.bootstrap({ plan: { id: "free", version: 2026 }, bootstrapKey: KEY });
   const caller = accounts.identify(new Headers({ authorization: `Bearer ${KEY}` }));
   ledger = await openLedger({ home, now });
