@@ -78,12 +78,15 @@ export async function start(options: StartOptions): Promise<void> {
     admission,
     fleet,
     usage: ledger.usage,
-    usageToday: ({ accountId, plan, overrides }) => {
-      const agreed = overrides.requestsPerDay;
-      const limit = agreed === undefined ? (plans.find(plan)?.requestsPerDay ?? null) : agreed;
+    usageToday: (caller) => {
+      const quota = admission.state(caller).requestsPerDay;
       const day = ledger.day();
-      const used = ledger.settled(accountId, day);
-      return { day, used, limit, remaining: limit === null ? null : Math.max(0, limit - used) };
+      return {
+        day,
+        used: ledger.settled(caller.accountId, day),
+        limit: quota?.limit ?? null,
+        remaining: quota?.remaining ?? null,
+      };
     },
     models: config.models,
     limits: config.limits,

@@ -2,7 +2,7 @@
 
 import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { newId } from "@oxbow/contract";
@@ -300,4 +300,19 @@ test("rebuild finds a sum that was tampered with, and repairs it; sums that are 
   expect(rebuildUsage(home)).toEqual([]);
   expect(await ledger.usage.totals({})).toMatchObject({ requests: 3, units: 3 });
   await ledger.close();
+});
+
+test("a file that is no ledger, or one of a newer version, is named in a line for the operator", async () => {
+  const home = newHome();
+  writeFileSync(join(home, "ledger.db"), "this is no database, however long it is made to look like one ".repeat(99));
+  const said = () => openLedger({ home, now }).then(String, ({ name, message }: Error) => `${name}: ${message}`);
+  expect(await said()).toContain("HomeError: The home");
+  expect(() => openUsage(home)).toThrow("damaged database");
+  rmSync(join(home, "ledger.db"));
+  await (await openLedger({ home, now })).close();
+  const db = new Database(join(home, "ledger.db"));
+  db.run("PRAGMA user_version = 99");
+  db.close();
+  expect(await said()).toContain("newer version of Oxbow");
+  expect(() => openUsage(home)).toThrow("newer version of Oxbow");
 });

@@ -138,8 +138,9 @@ export async function openLedger(options: LedgerOptions) {
     flush: writing.flush,
     /** Writes what waits and ends the threads. What the disk does not take then, the next start makes void. */
     async close(): Promise<void> {
-      await writing.close();
+      // The writer last: it alone can put the log into the file and take the side files away.
       await reading.close();
+      await writing.close();
     },
   };
 }

@@ -5,7 +5,7 @@ import { Database } from "bun:sqlite";
 import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import type { Outcome } from "@oxbow/contract";
-import { HomeError, prepareHome } from "../store/store.ts";
+import { asHomeError, HomeError, prepareHome } from "../store/store.ts";
 
 /** On disk for ever: a number here never comes to mean something else. */
 export const KIND = { reserve: 0, settle: 1, void: 2, adjust: 3 } as const;
@@ -104,11 +104,17 @@ export function openToWrite(home: string): Database {
 export function openToRead(home: string): Database | null {
   const file = ledgerFile(home);
   if (!existsSync(file)) return null;
-  const db = new Database(file, { readonly: true });
-  db.run("PRAGMA busy_timeout = 5000");
-  if (versionOf(db, home) > 0) return db;
-  db.close(); // made this moment, and still empty
-  return null;
+  let db: Database | undefined;
+  try {
+    db = new Database(file, { readonly: true });
+    db.run("PRAGMA busy_timeout = 5000");
+    if (versionOf(db, home) > 0) return db;
+    db.close(); // made this moment, and still empty
+    return null;
+  } catch (error) {
+    db?.close();
+    throw asHomeError(home, error);
+  }
 }
 
 function versionOf(db: Database, home: string): number {
