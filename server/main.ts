@@ -58,10 +58,14 @@ export async function start(options: StartOptions): Promise<void> {
     log,
   });
   const admission = createAdmission<Engine>({
+    plans: plans.list,
+    settled: ledger.settled,
+    settledByKey: ledger.settledByKey,
+    lastDay: ledger.day(),
     place: fleet.place,
-    depthMax: config.limits.queueDepthMax,
-    waitMsMax: config.limits.queueWaitMsMax,
-    now: () => performance.now(),
+    classes: config.queue,
+    now: Date.now,
+    monotonic: () => performance.now(),
   });
   fleet.onFree(admission.pump);
 
@@ -70,20 +74,7 @@ export async function start(options: StartOptions): Promise<void> {
   const gateway = createGateway({
     accounts,
     ledger,
-    admission: {
-      headers: () => ({}),
-      admit: async (ask) => {
-        const t = await admission.admit(ask.model.id, ask.signal);
-        return {
-          ...t,
-          outputTokensMax: null,
-          clamped: false,
-          day: "2026-11-21",
-          units: 1,
-          reservation: { settle() {}, release() {} },
-        };
-      },
-    },
+    admission,
     fleet,
     models: config.models,
     limits: config.limits,

@@ -2,11 +2,11 @@
 // complete, cancelled or failed. However it ends, its slot and its place in the quota come back here and nowhere else.
 
 import { ApiError, isCounted, type Outcome, RelayedError, type TokenCounts } from "@oxbow/contract";
+import type { Ticket } from "../admission/admission.ts";
 import type { Engine } from "../fleet/fleet.ts";
 import type { StoredAnswer } from "../ledger/ledger.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Claim } from "./idempotency.ts";
-import type { Ticket } from "./rooms.ts";
 
 export interface Settlement {
   /** Whether the answer has to be kept for a repeat under the same key. */
