@@ -10,5 +10,6 @@ export * from "./outcomes.ts";
 export * from "./prompt-size.ts";
 export * from "./sse.ts";
 export * from "./support.ts";
+export * from "./usage.ts";
 export * from "./validate.ts";
 export * from "./worker.ts";

@@ -30,11 +30,11 @@ export interface RelayCall {
   generations: number;
   /** Tokens of the prompt, or a number that is not below them. */
   inputTokens: number;
-  /** The field that holds the prompt. */
-  inputField: string;
   /** Tokens of a choice that were asked for; null: as many as there are. */
   outputTokens: number | null;
-  /** The field that limits them. */
+  /** The field that holds the prompt. */
+  inputField: string;
+  /** The field that limits the answer. */
   outputField: string;
 }
 
@@ -68,7 +68,7 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
   const opened = call.stream ? await inTime(opening, limits.keepaliveMs) : await opening.finally(hangUp.clear);
   if (opened?.clampedTo) more["x-oxbow-max-tokens-clamped"] = String(opened.clampedTo);
   if (opened?.answer.kind !== "whole") {
-    more["x-oxbow-units"] = String(opened?.units ?? 1);
+    more["x-oxbow-units"] = String(call.model.weight);
     return sendStream(exchange, courseOf(opening, opened, hangUp), call.choices, more);
   }
   const { bytes, usage } = opened.answer;

@@ -1,6 +1,7 @@
 // What the gateway needs of the other rooms, and its settings. main.ts builds the rooms and hands them in.
 
-import type { Accounts } from "../accounts/accounts.ts";
+import type { UsageToday } from "@oxbow/contract";
+import type { Accounts, Caller } from "../accounts/accounts.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { Limits } from "../config.ts";
 import type { Engine, Fleet } from "../fleet/fleet.ts";
@@ -14,6 +15,9 @@ export interface Rooms {
   admission: Pick<Admission<Engine>, "admit" | "headers">;
   fleet: Pick<Fleet, "serves" | "states" | "ready">;
   ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy">;
+  usage: Ledger["usage"];
+  /** How the quota of the caller's day stands. */
+  usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;
   catalogue: Catalogue;
   pulse: Pulse;
   running: Running;
@@ -21,6 +25,8 @@ export interface Rooms {
   version: string;
   /** True once the server has been told to stop. */
   draining: () => boolean;
+  /** True once what still runs is cut off: who is gone from then on has not left by himself. */
+  stopped: () => boolean;
   log: Log;
 }
 
