@@ -59,12 +59,12 @@ export async function start(options: StartOptions): Promise<void> {
     log,
   });
   const admission = createAdmission<Engine>({
-    place: fleet.place,
-    classes: config.queue,
     plans: plans.list,
     settled: ledger.settled,
     settledByKey: ledger.settledByKey,
     lastDay: ledger.day(),
+    place: fleet.place,
+    classes: config.queue,
     now: Date.now,
     monotonic: () => performance.now(),
   });

@@ -7,6 +7,7 @@ export * from "./ids.ts";
 export * from "./json.ts";
 export * from "./models.ts";
 export * from "./outcomes.ts";
+export * from "./prompt-size.ts";
 export * from "./sse.ts";
 export * from "./support.ts";
 export * from "./usage.ts";

@@ -26,6 +26,8 @@ export interface RelayCall {
   stream: boolean;
   /** How many choices make the answer. */
   choices: number;
+  /** Answers that the engine makes: with `best_of` more than `choices`. */
+  generations: number;
   /** Tokens of the prompt, or a number that is not below them. */
   inputTokens: number;
   /** Tokens of a choice that were asked for; null: as many as there are. */
@@ -99,13 +101,9 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   try {
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
     if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
-    const answer = await send(
-      ticket.engine,
-      call,
-      bytesOf(call, ticket),
-      signal,
-      fieldsFor(ticket.engine, exchange, call),
-    );
+    const { engine } = ticket;
+    const headers = fieldsFor(engine, exchange, call);
+    const answer = await reach(signal, () => engine.call(call.path, bytesOf(call, ticket), { signal, headers }));
     const first = answer.kind === "stream" ? await answer.events.next() : null;
     if (first?.error) throw first.error;
     const clampedTo = ticket.clamped ? ticket.outputTokensMax : null;
@@ -124,20 +122,28 @@ function bytesOf({ model, body, received, outputTokens, outputField }: RelayCall
 }
 
 function admit(exchange: Exchange, call: RelayCall, signal: AbortSignal): Promise<Ticket<Engine>> {
-  const { model, inputTokens, inputField, outputTokens, choices } = call;
-  const caller = exchange.caller!;
-  return exchange.rooms.admission.admit({ caller, model, inputTokens, inputField, outputTokens, choices, signal });
+  return exchange.rooms.admission.admit({
+    caller: exchange.caller!,
+    model: call.model,
+    inputTokens: call.inputTokens,
+    countTokens: () => {
+      const inTime = AbortSignal.any([signal, AbortSignal.timeout(COUNT_MS_MAX)]);
+      return reach(signal, () => call.engine.count(call.path, call.received, inTime));
+    },
+    inputField: call.inputField,
+    outputTokens: call.outputTokens,
+    choices: call.generations,
+    signal,
+  });
 }
 
-async function send(
-  engine: Engine,
-  { path }: RelayCall,
-  bytes: Uint8Array,
-  signal: AbortSignal,
-  headers: Record<string, string>,
-) {
+/** A tokenizer reads megabytes in a second. */
+const COUNT_MS_MAX = 10_000;
+
+/** What `ask` of an engine comes to. @throws ApiError `engine_failed` when nobody is there */
+async function reach<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
   try {
-    return await engine.call(path, bytes, { signal, headers });
+    return await ask();
   } catch (error) {
     if (error instanceof ApiError || error instanceof RelayedError) throw error;
     if (signal.aborted) throw signal.reason;
