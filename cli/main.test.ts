@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import project from "../package.json" with { type: "json" };
 import { createAccounts } from "../server/accounts/accounts.ts";
+import { loadConfig } from "../server/config.ts";
 import { openStore } from "../server/store/store.ts";
 
 const MAIN = join(import.meta.dir, "main.ts");
@@ -70,7 +71,7 @@ test("a key revoked by the command is refused within a second by a process that 
   const home = newHome();
   const key = (await oxbow(home, ["keys", "create"])).out.trim();
   const store = await openStore(home);
-  const accounts = await createAccounts(store, { home, now: Date.now });
+  const accounts = await createAccounts(store, { home, now: Date.now, catalogue: () => loadConfig({ env: {} }) });
   const headers = new Headers({ authorization: `Bearer ${key}` });
   expect(accounts.identify(headers).accountName).toBe("admin");
   const { code, err, out } = await oxbow(home, ["keys", "revoke", key.slice(8, 16)]);

@@ -3,8 +3,10 @@
 
 import { Command, CommanderError } from "commander";
 import project from "../package.json" with { type: "json" };
+import { addAccounts } from "./commands/accounts.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addModels } from "./commands/models.ts";
+import { addPlans } from "./commands/plans.ts";
 import { addUp } from "./commands/up.ts";
 import { EXIT, exitCodeOf, lineOf } from "./exit.ts";
 import { say } from "./output.ts";
@@ -18,6 +20,8 @@ const program = new Command("oxbow")
 
 addUp(program, process.env);
 addKeys(program, process.env);
+addAccounts(program, process.env);
+addPlans(program, process.env);
 addModels(program, process.env);
 
 // Whoever reads the output may have had enough of it, as `head` has: then there is nothing left to do.

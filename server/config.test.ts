@@ -123,7 +123,10 @@ describe("the shipped data", () => {
       [2026, "premium", 35000, 5000, 100, 16384, 32768, 50, "highest"],
       [2026, "enterprise", null, null, null, null, null, null, "dedicated"],
     ]);
-    expect(loadConfig({ env: {} }).adminPlan).toEqual({ id: "enterprise", version: 2026 });
+    expect(loadConfig({ env: {} })).toMatchObject({
+      adminPlan: { id: "enterprise", version: 2026 },
+      defaultPlan: { id: "free", version: 2026 },
+    });
     expect(plans.filter((plan) => plan.sold).map((plan) => plan.version)).toEqual([2026, 2026, 2026, 2026]);
     expect(plans.filter((plan) => plan.trialDays > 0).map((plan) => [plan.id, plan.trialDays])).toEqual([
       ["free", 7],
@@ -218,6 +221,7 @@ describe("a broken entry is told by file, entry and field", () => {
     ],
     ["plans/versions", {}, "versions must not be empty"],
     ["plans/admin", "boss", "admin must be one of free, pro, premium, enterprise, but is 'boss'"],
+    ["plans/default", "guest", "default must be one of free, pro, premium, enterprise, but is 'guest'"],
     ["plans/sold", 2027, "sold must be one of 2025, 2026, but is 2027"],
     ["engines/engines/tiny/kind", "lama", "engines.tiny.kind must be one of llama, simulator, but is 'lama'"],
     [

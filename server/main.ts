@@ -5,9 +5,10 @@ import pino from "pino";
 import { createAccounts } from "./accounts/accounts.ts";
 import { createAdmission } from "./admission/admission.ts";
 import { availableBytes, checkMemory, checkRuntime, describeListenError } from "./checks.ts";
-import { type Config, loadConfig } from "./config.ts";
+import { type Config, createPlans, loadConfig } from "./config.ts";
 import { createFleet, type Engine, type Fleet } from "./fleet/fleet.ts";
 import { createGateway } from "./gateway/gateway.ts";
+import { createReload } from "./reload.ts";
 import { createReport } from "./report.ts";
 import { lockHome, openStore } from "./store/store.ts";
 
@@ -27,13 +28,24 @@ export interface StartOptions {
 export async function start(options: StartOptions): Promise<void> {
   const report = createReport((text) => process.stderr.write(text), process.stderr.isTTY === true);
   const config = loadConfig(options);
+  const plans = createPlans(config);
   // On a terminal the report speaks; JSON lines between its own only when they matter.
   const level = process.stderr.isTTY && !options.env.OXBOW_LOG_LEVEL ? "warn" : config.logLevel;
   const log = pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
   checkRuntime(options.env);
+  // Before anyone can know whom to signal: without a listener the signal would end the process.
+  let reload = (): void => {};
+  process.on("SIGHUP", () => reload());
   const lock = lockHome(config.home);
   const store = await openStore(config.home);
-  const accounts = await createAccounts(store, { home: config.home, pepper: config.pepper, now: Date.now });
+  const accounts = await createAccounts(store, {
+    home: config.home,
+    pepper: config.pepper,
+    catalogue: () => ({ ...plans.table(), models: config.models }),
+    now: Date.now,
+  });
+  accounts.checkPlans(plans.list());
+  reload = createReload({ home: config.home, plans, check: accounts.checkPlans, now: Date.now, log });
 
   const fleet = createFleet({
     engines: config.engines,

@@ -51,11 +51,19 @@ export const ERRORS = {
   invalid_combination: invalid("Fields contradict each other, or messages stand in an order that means nothing.", null),
   invalid_function_parameters: invalid("A tool's parameters are not an object's.", "invalid_function_parameters"),
   invalid_schema: invalid("A JSON schema cannot be enforced.", "invalid_schema"),
-  context_length_exceeded: invalid("The prompt is longer than the model's context.", "context_length_exceeded"),
+  context_length_exceeded: invalid(
+    "The prompt is longer than the model's context, or than the plan allows: the message says which.",
+    "context_length_exceeded",
+  ),
+  output_limit_exceeded: invalid(
+    "More answers in one call than the plan has output tokens for: there would not be one token for each.",
+    "output_limit_exceeded",
+  ),
 
   // Who, and what may be asked for
   missing_api_key: invalid("No API key was sent.", null, 401),
   invalid_api_key: invalid("The API key is unknown, revoked or expired.", "invalid_api_key", 401),
+  model_not_allowed: invalid("The plan, or the key, does not have this model.", "model_not_allowed", 403),
   model_not_found: invalid("No such model is served here.", "model_not_found", 404),
   unknown_url: invalid("No such path.", "unknown_url", 404),
   method_not_supported: invalid("The path exists, for other methods.", "method_not_supported", 405),
@@ -74,8 +82,13 @@ export const ERRORS = {
   ),
 
   // When
-  rate_limit_exceeded: ours("Too many requests for the moment.", 429, "rate_limit_exceeded", "requests"),
-  insufficient_quota: ours("The quota is used up.", 429, "insufficient_quota", "insufficient_quota", false),
+  rate_limit_exceeded: ours(
+    "Too many requests for the moment: of this minute, at the same time, or less than a minute before the day ends.",
+    429,
+    "rate_limit_exceeded",
+    "requests",
+  ),
+  insufficient_quota: ours("The day's requests are used up.", 429, "insufficient_quota", "insufficient_quota", false),
 
   // Us and the engines
   internal_error: ours("A fault of ours.", 500, "internal_error"),

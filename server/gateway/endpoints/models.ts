@@ -45,6 +45,7 @@ function objectOf(model: Model, status: ModelStatus, exchange: Exchange): ModelO
     owned_by: model.ownedBy,
     category: model.category,
     tier: model.tier,
+    ...(model.weight === 1 ? {} : { weight: model.weight }),
     context_window: model.contextTokens,
     capabilities: features ? [...features].sort() : model.capabilities,
     aliases: model.aliases,
