@@ -50,7 +50,6 @@ export function simulate(options: SimulationOptions): GroupResult[] {
   const { slots, serviceMsMean, accounts, fifo = false } = options;
   const clock = createClock();
   const random = createRandom(options.seed);
-  const exponential = (mean: number) => -Math.log(1 - random()) * mean;
   const queue = createQueue<null>({
     classes: fifo ? [{ id: "all", floor: 0, depthMax: 1e9, waitMsMax: 1e9 }] : options.classes,
     now: clock.now,
@@ -65,7 +64,7 @@ export function simulate(options: SimulationOptions): GroupResult[] {
 
   function come(account: Account): void {
     if (clock.now() >= endMs) return;
-    clock.after(exponential(1000 / account.rate), () => come(account));
+    clock.after(exponential(random, 1_000 / account.rate), () => come(account));
     const group = groups.get(account.group)!;
     const counts = clock.now() >= options.warmUpMs;
     const priority = fifo ? "all" : account.priority;
@@ -99,21 +98,31 @@ export function simulate(options: SimulationOptions): GroupResult[] {
   }
 
   function serve(turn: Turn<null>): void {
-    clock.after(exponential(serviceMsMean), () => {
+    clock.after(exponential(random, serviceMsMean), () => {
       turn.done();
       if (queue.size > 0) queue.give(null);
       else free++;
     });
   }
 
-  for (const account of accounts) clock.after(exponential(1000 / account.rate), () => come(account));
+  for (const account of accounts) clock.after(exponential(random, 1_000 / account.rate), () => come(account));
   clock.run();
   if (free !== slots) throw new Error(`${free} of ${slots} slots are left`);
-  return [...groups].map(([group, { came, refused, expired, waits }]) => {
-    const sorted = waits.sort((a, b) => a - b);
-    const at = (share: number) => sorted[Math.floor(share * sorted.length)] ?? null;
-    return { group, came, served: waits.length, refused, expired, p50: at(0.5), p99: at(0.99) };
-  });
+  return [...groups].map(([group, counts]) => resultOf(group, counts));
+}
+
+/** @param waits in ms, of those served */
+export function resultOf(group: string, { came, refused, expired, waits }: Counts): GroupResult {
+  const sorted = waits.toSorted((a, b) => a - b);
+  const at = (share: number) => sorted[Math.floor(share * sorted.length)] ?? null;
+  return { group, came, served: waits.length, refused, expired, p50: at(0.5), p99: at(0.99) };
+}
+
+interface Counts {
+  came: number;
+  refused: number;
+  expired: number;
+  waits: number[];
 }
 
 /** The load of the table: three classes, and in the lowest one account that sends seventy per cent of it. */
@@ -151,6 +160,11 @@ function createClock() {
       }
     },
   };
+}
+
+/** A random time around `mean`: that between events which know nothing of each other. */
+export function exponential(random: () => number, mean: number): number {
+  return -Math.log(1 - random()) * mean;
 }
 
 /** Numbers from 0 to below 1, the same for the same seed: a 32-bit counter, mixed (splitmix32). */
