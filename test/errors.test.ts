@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ERRORS, type ErrorKind, type ErrorName } from "@oxbow/contract";
 import { dataWith } from "./data.ts";
+import { whileDiskIsFull } from "./disk.ts";
 import { KEY, type RunningServer, startServer } from "./harness.ts";
 import { headerOf, type Message, request, sendBytes, statusOf } from "./http.ts";
 import { HELLO, MODEL } from "./suite.ts";
@@ -58,7 +59,8 @@ function ask(body: unknown, at: RunningServer = server, headers: Record<string, 
   return request(at.tap.port, "POST", "/v1/chat/completions", { headers, body: text });
 }
 
-const chat = (fields: object, at?: RunningServer) => ask({ model: MODEL, messages: HELLO, ...fields }, at);
+const chat = (fields: object, at?: RunningServer, headers?: Record<string, string>) =>
+  ask({ model: MODEL, messages: HELLO, ...fields }, at, headers);
 const tool = (name: string, parameters: object = {}) => ({ type: "function", function: { name, parameters } });
 const schema = (schema: object) => ({ type: "json_schema", json_schema: { name: "s", strict: true, schema } });
 
@@ -222,6 +224,35 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
     how: () => ask("model=x", server, { ...AUTH, "content-type": "application/x-www-form-urlencoded" }),
     message: /^Unsupported Content-Type: 'application\/x-www-form-urlencoded'\./,
   },
+  idempotency_key_reuse: {
+    how: async () => {
+      await chat({}, server, { ...AUTH, "idempotency-key": "reused" });
+      return chat({ seed: 2 }, server, { ...AUTH, "idempotency-key": "reused" });
+    },
+    message: /^This Idempotency-Key was used with another path or body\./,
+    headers: NO_RETRY,
+  },
+  idempotency_in_flight: {
+    how: async () => {
+      const call = () => chat({ x_simulate: { ttftMs: 500 } }, server, { ...AUTH, "idempotency-key": "running" });
+      const both = [call(), call()];
+      const refused = await Promise.race(both);
+      await Promise.all(both);
+      return refused;
+    },
+    message: /^A request with this Idempotency-Key is still running\. Please try again in 1s\.$/,
+    headers: { "retry-after": /^1$/, "retry-after-ms": /^1000$/ },
+  },
+  idempotency_answer_not_kept: {
+    how: async () => {
+      const large = { logprobs: true, top_logprobs: 20, x_simulate: { tokens: 12_000, ttftMs: 0, itlMs: 0 } };
+      const headers = { ...AUTH, "idempotency-key": "large" };
+      expect((await chat(large, server, headers))!.body.length).toBeGreaterThan(16 << 20);
+      return chat(large, server, headers);
+    },
+    message: /^The request with this Idempotency-Key was answered and counted, but its answer was too large/,
+    headers: NO_RETRY,
+  },
   rate_limit_exceeded: {
     how: () => chat({ model: "fault-429" }),
     message: /Please try again in 1\.35s\.$/,
@@ -241,6 +272,11 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
     headers: RETRY_SOON,
   },
   model_failed: { how: () => chat({ model: BROKEN }, tight), message: /./, headers: NO_RETRY },
+  ledger_unavailable: {
+    how: () => whileDiskIsFull(server.pid, () => chat({})),
+    message: /^The server cannot record requests at the moment/,
+    headers: RETRY_SOON,
+  },
   queue_full: {
     how: () =>
       whileBusy(async () => {

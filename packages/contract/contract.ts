@@ -6,6 +6,7 @@ export * from "./errors.ts";
 export * from "./ids.ts";
 export * from "./json.ts";
 export * from "./models.ts";
+export * from "./outcomes.ts";
 export * from "./sse.ts";
 export * from "./support.ts";
 export * from "./validate.ts";

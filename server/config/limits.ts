@@ -20,6 +20,8 @@ export const LIMITS = {
   answerMsMax: [600_000, 100, 86_400_000],
   /** How long data may wait for a client that does not read. */
   slowReaderMsMax: [60_000, 100, 3_600_000],
+  /** How long the end of an answer waits for a ledger that cannot write. Longer than a disk is busy, shorter than callers wait. */
+  settleMsMax: [10_000, 100, 600_000],
   /** After SIGTERM: how long running requests may take to end. Kubernetes kills after 30 s by default. */
   drainMsMax: [30_000, 0, 3_600_000],
   /** From the start of a worker until its model is warm: large weights come from a slow disk. */

@@ -7,6 +7,7 @@ import { createCatalogue } from "./catalogue.ts";
 import { chat } from "./endpoints/chat.ts";
 import { completions } from "./endpoints/completions.ts";
 import { getModel, listModels } from "./endpoints/models.ts";
+import { queue } from "./endpoints/queue.ts";
 import { health, ready } from "./endpoints/status.ts";
 import { sendError } from "./errors.ts";
 import { answerHeaders, createExchange, type Exchange } from "./exchange.ts";
@@ -21,18 +22,19 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
   "/v1/completions": { POST: completions },
   "/v1/models": { GET: listModels },
   "/v1/models/*": { GET: getModel },
+  "/v1/queue": { GET: queue },
   "/health": { GET: health },
   "/ready": { GET: ready },
 };
 
 const WITH_REST = Object.keys(ENDPOINTS).filter((path) => path.endsWith("*"));
 
-export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse"> {
+export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "running"> {
   models: readonly Model[];
 }
 
 export function createGateway({ models, ...given }: GatewayOptions) {
-  const rooms: Rooms = { ...given, catalogue: createCatalogue(models), pulse: createPulse() };
+  const rooms: Rooms = { ...given, catalogue: createCatalogue(models), pulse: createPulse(), running: new Map() };
   return {
     /** @param keepOpen lifts the server's idle time-out for this request */
     async handle(request: Request, keepOpen: () => void): Promise<Response> {

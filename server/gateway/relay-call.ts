@@ -1,12 +1,17 @@
-// The walk that every endpoint with an engine behind it takes: a ticket, the engine's answer, and back to the caller. The
-// ticket is closed on every way out.
+// The walk that every endpoint with an engine behind it takes: a ticket, the engine's answer, the ledger, and back to the
+// caller. From the ticket on, the settlement ends the call on every way out.
 
-import { ApiError, RelayedError } from "@oxbow/contract";
+import { ApiError, RelayedError, USAGE_FIELD } from "@oxbow/contract";
 import type { Model } from "../config.ts";
 import type { Engine, EngineAnswer, EventStream, Frame } from "../fleet/fleet.ts";
+import { LedgerUnavailable } from "../ledger/ledger.ts";
 import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
-import { sendStream } from "./stream.ts";
+import { bytesFor } from "./forward.ts";
+import { type Claim, claimKey, isClaim, KEPT_BYTES_MAX, replay } from "./idempotency.ts";
+import type { Ticket } from "./rooms.ts";
+import { createSettlement, type Settlement } from "./settle.ts";
+import { type Course, sendStream } from "./stream.ts";
 
 export interface RelayCall {
   model: Model;
@@ -14,10 +19,19 @@ export interface RelayCall {
   engine: Engine;
   /** Path at the engine: `/v1/chat/completions`. */
   path: string;
-  /** The caller's bytes, or what had to be changed in them. */
-  bytes: Uint8Array;
+  /** The body as it came. */
+  received: Uint8Array;
+  body: Record<string, unknown>;
   /** Whether a stream was asked for: else nothing comes before everything is there. */
   stream: boolean;
+  /** How many choices make the answer. */
+  choices: number;
+  /** Tokens of the prompt, or a number that is not below them. */
+  inputTokens: number;
+  /** Tokens of a choice that were asked for; null: as many as there are. */
+  outputTokens: number | null;
+  /** The field that limits them. */
+  outputField: string;
 }
 
 /**
@@ -29,50 +43,104 @@ export function engineOf(exchange: Exchange, model: Model): Engine {
   return exchange.rooms.fleet.serves(model.id) ?? notFound(model.id, hint);
 }
 
-/** Sends `call` on and returns the answer, whole or streamed, as the engine gave it. */
+/**
+ * Sends `call` on and returns the answer, whole or streamed, as the engine gave it; or the stored one, when the call has
+ * been answered before under its `Idempotency-Key`.
+ */
 export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Response> {
-  const { limits } = exchange.rooms;
+  const { limits, ledger } = exchange.rooms;
+  const more: Record<string, string> = call.engine.simulated ? { "x-oxbow-simulated": "true" } : {};
+  const asked = claimKey(exchange, call.received);
+  const found = asked && (await asked);
+  if (found !== null && !isClaim(found)) return replay(exchange, found, more);
+  if (!ledger.healthy()) {
+    found?.free();
+    throw new LedgerUnavailable("it said so before");
+  }
   const hangUp = createHangUp(exchange.request.signal);
-  const opening = open(exchange, call, hangUp);
+  const opening = open(exchange, call, hangUp, found);
   // Taken before the status line goes out, so that an engine that fails at once gets its own status; but not for so long
   // that the caller gives up: then he gets his headers, and comments until it comes.
   const opened = call.stream ? await inTime(opening, limits.keepaliveMs) : await opening.finally(hangUp.clear);
-  const more: Record<string, string> = call.engine.simulated ? { "x-oxbow-simulated": "true" } : {};
-  if (opened?.answer.kind !== "whole") return sendStream(exchange, eventsOf(opening, opened, hangUp), more);
-  opened.close();
+  if (opened?.clampedTo) more["x-oxbow-max-tokens-clamped"] = String(opened.clampedTo);
+  if (opened?.answer.kind !== "whole") {
+    more["x-oxbow-units"] = String(opened?.units ?? 1);
+    return sendStream(exchange, courseOf(opening, opened, hangUp), call.choices, more);
+  }
+  const { bytes, usage } = opened.answer;
+  const kept = bytes.length > KEPT_BYTES_MAX ? null : { status: 200, contentType: "application/json", bytes };
+  await opened.settlement.complete(usage, kept);
+  more["x-oxbow-counted"] = String(opened.units);
   const headers = answerHeaders(exchange, { "content-type": "application/json", ...more });
-  return new Response(opened.answer.bytes as Uint8Array<ArrayBuffer>, { headers });
+  return new Response(bytes as Uint8Array<ArrayBuffer>, { headers });
 }
 
-/** An answer that has begun, and the slot it holds. */
+/** An answer that has begun, and what is to become of its call. */
 interface Opened {
   answer: EngineAnswer;
   /** Of a stream. */
   first: Frame | null;
-  close: () => void;
+  units: number;
+  /** The plan's cap on the answer, when the call asked for more. */
+  clampedTo: number | null;
+  settlement: Settlement;
 }
 
 /** Waits for a ticket and for the beginning of the answer. */
-async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp): Promise<Opened> {
+async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: Claim | null): Promise<Opened> {
   const { signal } = hangUp;
-  const ticket = await exchange.rooms.admission.admit(call.model.id, signal);
+  const ticket = await admit(exchange, call, signal).catch((error) => {
+    claim?.free();
+    throw error;
+  });
+  const settlement = createSettlement(exchange, call, ticket, claim);
   try {
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
     if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
-    const fields = ticket.engine.simulated ? simulationFields(exchange.request.headers) : {};
-    const answer = await send(ticket.engine, call, signal, fields);
+    const answer = await send(
+      ticket.engine,
+      call,
+      bytesOf(call, ticket),
+      signal,
+      fieldsFor(ticket.engine, exchange, call),
+    );
     const first = answer.kind === "stream" ? await answer.events.next() : null;
     if (first?.error) throw first.error;
-    return { answer, first, close: ticket.close };
+    const clampedTo = ticket.clamped ? ticket.outputTokensMax : null;
+    return { answer, first, units: ticket.units, clampedTo, settlement };
   } catch (error) {
-    ticket.close();
+    settlement.failed(error);
     throw error;
   }
 }
 
-async function send(engine: Engine, call: RelayCall, signal: AbortSignal, headers: Record<string, string>) {
+/** What is sent: the caller's own length, unless the plan allows less. */
+function bytesOf({ model, body, received, outputTokens, outputField }: RelayCall, ticket: Ticket<Engine>): Uint8Array {
+  const { outputTokensMax } = ticket;
+  const fits = outputTokensMax === null || outputTokensMax === outputTokens;
+  return bytesFor(model, body, received, fits ? null : { [outputField]: outputTokensMax });
+}
+
+function admit(exchange: Exchange, { model, inputTokens, outputTokens }: RelayCall, signal: AbortSignal) {
+  const caller = exchange.caller!;
+  return exchange.rooms.admission.admit({
+    caller,
+    model: { id: model.id, tier: model.tier, weight: 1 },
+    inputTokens,
+    outputTokens,
+    signal,
+  });
+}
+
+async function send(
+  engine: Engine,
+  { path }: RelayCall,
+  bytes: Uint8Array,
+  signal: AbortSignal,
+  headers: Record<string, string>,
+) {
   try {
-    return await engine.call(call.path, call.bytes, { signal, headers });
+    return await engine.call(path, bytes, { signal, headers });
   } catch (error) {
     if (error instanceof ApiError || error instanceof RelayedError) throw error;
     if (signal.aborted) throw signal.reason;
@@ -86,9 +154,14 @@ async function send(engine: Engine, call: RelayCall, signal: AbortSignal, header
 /** A worker is back after about this long. */
 const UNREACHABLE_RETRY_MS = 1_000;
 
-/** What a caller tells the simulator: what to do, and that an SDK is trying again. No other engine gets fields of a caller. */
-function simulationFields(headers: Headers): Record<string, string> {
-  const fields: Record<string, string> = {};
+/**
+ * Streams are asked to tell their token counts. The simulator also gets what a caller tells it: what to do, and that an SDK
+ * is trying again. No other engine gets fields of a caller.
+ */
+function fieldsFor(engine: Engine, exchange: Exchange, { stream }: RelayCall): Record<string, string> {
+  const fields: Record<string, string> = stream ? { [USAGE_FIELD]: "1" } : {};
+  if (!engine.simulated) return fields;
+  const { headers } = exchange.request;
   for (const name of ["x-simulate", "x-stainless-retry-count"]) {
     const value = headers.get(name);
     if (value !== null) fields[name] = value;
@@ -96,8 +169,8 @@ function simulationFields(headers: Headers): Record<string, string> {
   return fields;
 }
 
-/** The events of an answer that has begun, or is still to begin. Cancelling also gives the slot back. */
-function eventsOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangUp): EventStream {
+/** The events of an answer that has begun, or is still to begin. */
+function courseOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangUp): Course {
   let begun = opened;
   let events: EventStream | null = null;
   const begin = (now: Opened) => {
@@ -108,16 +181,17 @@ function eventsOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangU
     return now.first;
   };
   return {
+    settlement: () => begun?.settlement ?? null,
     next: () => events?.next() ?? (begun ? Promise.resolve(begin(begun)) : opening.then(begin)),
-    cancel: () => {
+    cancel: (tokenSent) => {
       hangUp.clear();
       if (begun === null) hangUp.now();
       opening.then(
-        ({ answer, close }) => {
+        ({ answer, settlement }) => {
           if (answer.kind === "stream") answer.events.cancel();
-          close();
+          settlement.cancelled(tokenSent);
         },
-        () => {}, // it closed its ticket itself
+        () => {}, // it settled with its ticket itself
       );
     },
   };

@@ -159,7 +159,9 @@ function streamChat(plan: Plan, id: string, created: number, request: Request, h
       send(chunks.finish(index, finish, answer.leftover()));
       return outcome;
     });
-    if (includeUsage) send(chunks.usage(usage(plan, outcomes, answers)));
+    const total = usage(plan, outcomes, answers);
+    if (includeUsage) send(chunks.usage(total));
+    return total;
   });
 }
 

@@ -55,7 +55,9 @@ export async function complete(body: Record<string, unknown>, request: Request, 
     const chunks = createCompletionChunks(head);
     return await streamResponse(request, host.log, async (send, signal) => {
       const finished = await generateAll(plan, host, signal, (choice) => send(chunks.text(choice)));
-      if (head.includeUsage) send(chunks.usage(usageFor(plan, finished)));
+      const total = usageFor(plan, finished);
+      if (head.includeUsage) send(chunks.usage(total));
+      return total;
     });
   }
   const finished = await generateAll(plan, host, request.signal, () => {});

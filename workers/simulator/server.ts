@@ -6,6 +6,7 @@ import {
   newId,
   parseJsonObject,
   retryHeaders,
+  USAGE_FIELD,
   type WorkerConfig,
   type WorkerHealth,
   type WorkerModel,
@@ -45,7 +46,14 @@ export function createSimulator(config: WorkerConfig): Handler {
     if (fault?.kind === "html") return new Response(PAGE, { status: 502, headers: { "content-type": "text/html" } });
     // What the field holds when it is no string is for the endpoint's own check of types.
     const model = typeof body.model === "string" ? findModel(models, body.model) : faultModel("");
-    return endpoint({ body, model, engine, simulation, signal: request.signal });
+    return endpoint({
+      body,
+      model,
+      engine,
+      simulation,
+      wantsUsage: request.headers.has(USAGE_FIELD),
+      signal: request.signal,
+    });
   }
 
   return async (request) => {
