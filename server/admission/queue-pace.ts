@@ -38,15 +38,20 @@ export interface Meter {
 }
 
 export function createMeter(now: () => number): Meter {
-  let rate = 0;
-  let at = now();
-  const perMs = () => rate * Math.exp((at - now()) / MEMORY_MS);
+  const began = now();
+  let weight = 0;
+  let at = began;
+  const weightNow = () => weight * Math.exp((at - now()) / MEMORY_MS);
   return {
     count() {
-      rate = perMs() + 1 / MEMORY_MS;
+      weight = weightNow() + 1;
       at = now();
     },
-    perMs,
+    perMs() {
+      // Of a memory that is not full yet, only the part that is; but nothing is made of the first few events alone.
+      const ageMs = Math.max(now() - began, AGE_MS_MIN);
+      return weightNow() / (MEMORY_MS * (1 - Math.exp(-ageMs / MEMORY_MS)));
+    },
   };
 }
 
@@ -55,5 +60,7 @@ export function createMeter(now: () => number): Meter {
  * with a shorter memory callers were refused (simulated: 1 in 1,000 of the light accounts) who would have been served.
  */
 const MEMORY_MS = 300_000;
+/** Before this, a rate is taken for lower than it may be: who is let in waits, who is refused does not. */
+const AGE_MS_MIN = 30_000;
 /** How much one call moves the average time of all: about the last hundred count. */
 const SERVICE_PART = 0.01;
