@@ -29,9 +29,9 @@ process.stdout.on("error", (error: Error & { code?: string }) => {
   if (error.code !== "EPIPE") throw error;
   process.exit(EXIT.ok);
 });
-// A server outlives the terminal that it talked to.
+// A server that finishes its calls does so also when whoever it talked to is gone.
 process.stderr.on("error", (error: Error & { code?: string }) => {
-  if (error.code !== "EPIPE") throw error;
+  if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
 });
 
 try {

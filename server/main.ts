@@ -1,5 +1,6 @@
 // Builds the rooms, joins them, and listens. The only file that knows every room.
 
+import { closeSync, openSync } from "node:fs";
 import type { Server } from "bun";
 import pino from "pino";
 import { createAccounts } from "./accounts/accounts.ts";
@@ -58,10 +59,14 @@ export async function start(options: StartOptions): Promise<void> {
     log,
   });
   const admission = createAdmission<Engine>({
+    plans: plans.list,
+    settled: ledger.settled,
+    settledByKey: ledger.settledByKey,
+    lastDay: ledger.day(),
     place: fleet.place,
-    depthMax: config.limits.queueDepthMax,
-    waitMsMax: config.limits.queueWaitMsMax,
-    now: () => performance.now(),
+    classes: config.queue,
+    now: Date.now,
+    monotonic: () => performance.now(),
   });
   fleet.onFree(admission.pump);
 
@@ -70,21 +75,16 @@ export async function start(options: StartOptions): Promise<void> {
   const gateway = createGateway({
     accounts,
     ledger,
-    admission: {
-      headers: () => ({}),
-      admit: async (ask) => {
-        const t = await admission.admit(ask.model.id, ask.signal);
-        return {
-          ...t,
-          outputTokensMax: null,
-          clamped: false,
-          day: "2026-11-21",
-          units: 1,
-          reservation: { settle() {}, release() {} },
-        };
-      },
-    },
+    admission,
     fleet,
+    usage: ledger.usage,
+    usageToday: ({ accountId, plan, overrides }) => {
+      const agreed = overrides.requestsPerDay;
+      const limit = agreed === undefined ? (plans.find(plan)?.requestsPerDay ?? null) : agreed;
+      const day = ledger.day();
+      const used = ledger.settled(accountId, day);
+      return { day, used, limit, remaining: limit === null ? null : Math.max(0, limit - used) };
+    },
     models: config.models,
     limits: config.limits,
     version: config.version,
@@ -114,8 +114,8 @@ export async function start(options: StartOptions): Promise<void> {
     void server.stop();
     const until = performance.now() + config.limits.drainMsMax;
     while (server.pendingRequests > 0 && performance.now() < until) await Bun.sleep(DRAIN_POLL_MS);
-    await server.stop(true);
     gateway.stop();
+    await server.stop(true);
     await fleet.stop();
     await ledger.close();
     await accounts.close();
@@ -124,6 +124,11 @@ export async function start(options: StartOptions): Promise<void> {
     process.exit(0);
   }
   for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => void drain(signal));
+  // The same signal says that the terminal is gone. The launcher passes it on, so it may come twice.
+  const onTerminal = hasTerminal();
+  process.on("SIGHUP", () => {
+    if (onTerminal && !hasTerminal() && !draining) void drain("SIGHUP");
+  });
 
   await fleet.start();
   if (draining) return;
@@ -133,6 +138,16 @@ export async function start(options: StartOptions): Promise<void> {
 }
 
 const DRAIN_POLL_MS = 20;
+
+/** Whether there is a terminal whose closing should end this process. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync("/dev/tty", "r"));
+    return true;
+  } catch {
+    return false; // none, or none any more
+  }
+}
 
 type Handle = ReturnType<typeof createGateway>["handle"];
 

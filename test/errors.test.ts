@@ -6,16 +6,18 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ERRORS, type ErrorKind, type ErrorName } from "@oxbow/contract";
-import { dataWith } from "./data.ts";
+import { adminPlan, dataWith } from "./data.ts";
 import { whileDiskIsFull } from "./disk.ts";
 import { KEY, type RunningServer, startServer } from "./harness.ts";
 import { headerOf, type Message, request, sendBytes, statusOf } from "./http.ts";
+import { makeMember } from "./members.ts";
 import { HELLO, MODEL } from "./suite.ts";
 
 setDefaultTimeout(20_000);
 
 const LOADING = "mistral-7b";
 const BROKEN = "llama-3.2-3b";
+const PRO = "qwen-14b";
 const SLOW = { x_simulate: { ttftMs: 60_000 } };
 
 let server: RunningServer;
@@ -27,12 +29,15 @@ beforeAll(async () => {
   const folder = mkdtempSync(join(tmpdir(), "oxbow-broken-"));
   const file = join(folder, "broken.gguf");
   writeFileSync(file, "this is no model");
-  const data = dataWith(({ kinds, engines }) => {
-    kinds.loading = { ...kinds.simulator, worker: "test/loading-worker.ts", simulated: false };
-    engines.loading = { kind: "loading", models: [{ id: LOADING }], slots: 1, pinned: false };
-    engines.broken = { kind: "llama", models: [{ id: BROKEN, file }], slots: 1, pinned: false };
-    engines.simulator!.slots = 1;
-  });
+  const data = dataWith(
+    ({ kinds, engines }) => {
+      kinds.loading = { ...kinds.simulator, worker: "test/loading-worker.ts", simulated: false };
+      engines.loading = { kind: "loading", models: [{ id: LOADING }], slots: 1, pinned: false };
+      engines.broken = { kind: "llama", models: [{ id: BROKEN, file }], slots: 1, pinned: false };
+      engines.simulator!.slots = 1;
+    },
+    adminPlan({ tiers: ["free", "premium"], outputTokensMax: 200_000 }),
+  );
   cleanUp.push(data.remove, () => rmSync(folder, { recursive: true }));
   const env = {
     OXBOW_DATA: data.folder,
@@ -188,6 +193,22 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
       /^This model's maximum context length is \d+ tokens\. However, your messages resulted in \d+ tokens\. Please reduce the length of the messages\.$/,
     param: "messages",
   },
+  output_limit_exceeded: {
+    how: () =>
+      request(tight.tap.port, "POST", "/v1/completions", {
+        headers: AUTH,
+        body: JSON.stringify({ model: MODEL, prompt: Array.from({ length: 2048 }, () => "x"), n: 128 }),
+      }),
+    message:
+      /^You asked for 262144 answers in one call, but the plan Enterprise \(2026\) allows 200000 output tokens a request/,
+    param: "n",
+  },
+  model_not_allowed: {
+    how: () => chat({ model: PRO }, tight),
+    message:
+      /^The model `qwen-14b` is of the tier pro, which the plan Enterprise \(2026\) does not have\. Pro \(2026\) and Premium \(2026\) have it\.$/,
+    param: "model",
+  },
   missing_api_key: {
     how: () => ask({ model: MODEL, messages: HELLO }, server, {}),
     message:
@@ -196,6 +217,13 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
   invalid_api_key: {
     how: () => ask({ model: MODEL, messages: HELLO }, server, { authorization: "Bearer sk-0123456789abcdefghij" }),
     message: /^Incorrect API key provided: (?!.*0123456789abcdef).*\*/,
+  },
+  insufficient_permissions: {
+    how: async () => {
+      const authorization = `Bearer ${await makeMember(server.home, "a member", "pro")}`;
+      return request(server.tap.port, "GET", "/v1/queue", { headers: { authorization } });
+    },
+    message: /^Only a key of an admin account may see who waits\.$/,
   },
   model_not_found: {
     how: () => chat({ model: "no-such-model" }),

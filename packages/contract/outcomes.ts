@@ -23,7 +23,10 @@ export const OUTCOMES = {
   },
   client_error: { counted: false, about: "The engine refused the call as the caller's mistake (4xx)." },
   refused: { counted: false, about: "The engine, or the server on its way down, took no more calls (429, 503)." },
-  queue_timeout: { counted: false, about: "No engine was free in time." },
+  queue_timeout: {
+    counted: false,
+    about: "No engine was free in time: refused before it began, so that the ledger never has it.",
+  },
   engine_failed: {
     counted: false,
     about: "The engine failed or fell silent before its first token, or we failed (5xx).",

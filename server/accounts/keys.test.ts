@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import type { Accounts, Caller } from "./accounts.ts";
-import { call, createTestHome, START } from "./test-home.ts";
+import { call, createTestHome, START } from "./fixtures.ts";
 
 const HOUR = 3_600_000;
 let at: Awaited<ReturnType<typeof createTestHome>>;

@@ -3,7 +3,7 @@
 import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import type { Accounts } from "./accounts.ts";
-import { call, createTestHome, START } from "./test-home.ts";
+import { call, createTestHome, START } from "./fixtures.ts";
 
 const DAY = 86_400_000;
 let at: Awaited<ReturnType<typeof createTestHome>>;

@@ -67,6 +67,9 @@ const EXPOSED = [
   "x-ratelimit-limit-requests",
   "x-ratelimit-remaining-requests",
   "x-ratelimit-reset-requests",
+  "x-ratelimit-limit-requests-day",
+  "x-ratelimit-remaining-requests-day",
+  "x-ratelimit-reset-requests-day",
 ].join(", ");
 
 export function sendJson(exchange: Exchange, body: unknown, status = 200, more: Record<string, string> = {}): Response {

@@ -9,6 +9,7 @@ import { completions } from "./endpoints/completions.ts";
 import { getModel, listModels } from "./endpoints/models.ts";
 import { queue } from "./endpoints/queue.ts";
 import { health, ready } from "./endpoints/status.ts";
+import { usage } from "./endpoints/usage.ts";
 import { sendError } from "./errors.ts";
 import { answerHeaders, createExchange, type Exchange } from "./exchange.ts";
 import { createPulse } from "./pulse.ts";
@@ -23,18 +24,26 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
   "/v1/models": { GET: listModels },
   "/v1/models/*": { GET: getModel },
   "/v1/queue": { GET: queue },
+  "/v1/usage": { GET: usage },
   "/health": { GET: health },
   "/ready": { GET: ready },
 };
 
 const WITH_REST = Object.keys(ENDPOINTS).filter((path) => path.endsWith("*"));
 
-export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "running"> {
+export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "running" | "stopped"> {
   models: readonly Model[];
 }
 
 export function createGateway({ models, ...given }: GatewayOptions) {
-  const rooms: Rooms = { ...given, catalogue: createCatalogue(models), pulse: createPulse(), running: new Map() };
+  let stopped = false;
+  const rooms: Rooms = {
+    ...given,
+    catalogue: createCatalogue(models),
+    pulse: createPulse(),
+    running: new Map(),
+    stopped: () => stopped,
+  };
   return {
     /** @param keepOpen lifts the server's idle time-out for this request */
     async handle(request: Request, keepOpen: () => void): Promise<Response> {
@@ -42,8 +51,11 @@ export function createGateway({ models, ...given }: GatewayOptions) {
       const response = await answer(exchange).catch((error) => sendError(exchange, error));
       return request.method === "HEAD" ? withoutBody(response) : response;
     },
-    /** Ends what runs by itself. Streams that are still open are no longer watched. */
-    stop: () => rooms.pulse.stop(),
+    /** Ends what runs by itself. Streams that are still open are no longer watched, and what cuts them off is us. */
+    stop: () => {
+      stopped = true;
+      rooms.pulse.stop();
+    },
   };
 }
 

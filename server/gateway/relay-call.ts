@@ -2,6 +2,7 @@
 // caller. From the ticket on, the settlement ends the call on every way out.
 
 import { ApiError, RelayedError, USAGE_FIELD } from "@oxbow/contract";
+import type { Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
 import type { Engine, EngineAnswer, EventStream, Frame } from "../fleet/fleet.ts";
 import { LedgerUnavailable } from "../ledger/ledger.ts";
@@ -9,7 +10,6 @@ import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
 import { bytesFor } from "./forward.ts";
 import { type Claim, claimKey, isClaim, KEPT_BYTES_MAX, replay } from "./idempotency.ts";
-import type { Ticket } from "./rooms.ts";
 import { createSettlement, type Settlement } from "./settle.ts";
 import { type Course, sendStream } from "./stream.ts";
 
@@ -26,11 +26,15 @@ export interface RelayCall {
   stream: boolean;
   /** How many choices make the answer. */
   choices: number;
+  /** Answers that the engine makes: with `best_of` more than `choices`. */
+  generations: number;
   /** Tokens of the prompt, or a number that is not below them. */
   inputTokens: number;
   /** Tokens of a choice that were asked for; null: as many as there are. */
   outputTokens: number | null;
-  /** The field that limits them. */
+  /** The field that holds the prompt. */
+  inputField: string;
+  /** The field that limits the answer. */
   outputField: string;
 }
 
@@ -64,7 +68,7 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
   const opened = call.stream ? await inTime(opening, limits.keepaliveMs) : await opening.finally(hangUp.clear);
   if (opened?.clampedTo) more["x-oxbow-max-tokens-clamped"] = String(opened.clampedTo);
   if (opened?.answer.kind !== "whole") {
-    more["x-oxbow-units"] = String(opened?.units ?? 1);
+    more["x-oxbow-units"] = String(call.model.weight);
     return sendStream(exchange, courseOf(opening, opened, hangUp), call.choices, more);
   }
   const { bytes, usage } = opened.answer;
@@ -97,13 +101,9 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   try {
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
     if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
-    const answer = await send(
-      ticket.engine,
-      call,
-      bytesOf(call, ticket),
-      signal,
-      fieldsFor(ticket.engine, exchange, call),
-    );
+    const { engine } = ticket;
+    const headers = fieldsFor(engine, exchange, call);
+    const answer = await reach(signal, () => engine.call(call.path, bytesOf(call, ticket), { signal, headers }));
     const first = answer.kind === "stream" ? await answer.events.next() : null;
     if (first?.error) throw first.error;
     const clampedTo = ticket.clamped ? ticket.outputTokensMax : null;
@@ -121,26 +121,29 @@ function bytesOf({ model, body, received, outputTokens, outputField }: RelayCall
   return bytesFor(model, body, received, fits ? null : { [outputField]: outputTokensMax });
 }
 
-function admit(exchange: Exchange, { model, inputTokens, outputTokens }: RelayCall, signal: AbortSignal) {
-  const caller = exchange.caller!;
+function admit(exchange: Exchange, call: RelayCall, signal: AbortSignal): Promise<Ticket<Engine>> {
   return exchange.rooms.admission.admit({
-    caller,
-    model: { id: model.id, tier: model.tier, weight: 1 },
-    inputTokens,
-    outputTokens,
+    caller: exchange.caller!,
+    model: call.model,
+    inputTokens: call.inputTokens,
+    countTokens: () => {
+      const inTime = AbortSignal.any([signal, AbortSignal.timeout(COUNT_MS_MAX)]);
+      return reach(signal, () => call.engine.count(call.path, call.received, inTime));
+    },
+    inputField: call.inputField,
+    outputTokens: call.outputTokens,
+    choices: call.generations,
     signal,
   });
 }
 
-async function send(
-  engine: Engine,
-  { path }: RelayCall,
-  bytes: Uint8Array,
-  signal: AbortSignal,
-  headers: Record<string, string>,
-) {
+/** A tokenizer reads megabytes in a second. */
+const COUNT_MS_MAX = 10_000;
+
+/** What `ask` of an engine comes to. @throws ApiError `engine_failed` when nobody is there */
+async function reach<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
   try {
-    return await engine.call(path, bytes, { signal, headers });
+    return await ask();
   } catch (error) {
     if (error instanceof ApiError || error instanceof RelayedError) throw error;
     if (signal.aborted) throw signal.reason;

@@ -1,6 +1,8 @@
 // What the gateway needs of the other rooms, and its settings. main.ts builds the rooms and hands them in.
 
+import type { UsageToday } from "@oxbow/contract";
 import type { Accounts, Caller } from "../accounts/accounts.ts";
+import type { Admission } from "../admission/admission.ts";
 import type { Limits } from "../config.ts";
 import type { Engine, Fleet } from "../fleet/fleet.ts";
 import type { Ledger } from "../ledger/ledger.ts";
@@ -8,29 +10,14 @@ import type { Catalogue } from "./catalogue.ts";
 import type { Running } from "./idempotency.ts";
 import type { Pulse } from "./pulse.ts";
 
-export interface Ticket<E> {
-  engine: E;
-  waitedMs: number;
-  outputTokensMax: number | null;
-  clamped: boolean;
-  day: string;
-  units: number;
-  reservation: { settle(): void; release(): void };
-  close(): void;
-}
-interface Ask {
-  caller: Caller;
-  model: { id: string; tier: string; weight: number };
-  inputTokens: number;
-  outputTokens: number | null;
-  signal: AbortSignal;
-}
-
 export interface Rooms {
   accounts: Pick<Accounts, "identify">;
-  admission: { admit(ask: Ask): Promise<Ticket<Engine>>; headers(caller: Caller): Record<string, string> };
+  admission: Pick<Admission<Engine>, "admit" | "headers" | "queues">;
   fleet: Pick<Fleet, "serves" | "states" | "ready">;
   ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy">;
+  usage: Ledger["usage"];
+  /** How the quota of the caller's day stands. */
+  usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;
   catalogue: Catalogue;
   pulse: Pulse;
   running: Running;
@@ -38,6 +25,8 @@ export interface Rooms {
   version: string;
   /** True once the server has been told to stop. */
   draining: () => boolean;
+  /** True once what still runs is cut off: who is gone from then on has not left by himself. */
+  stopped: () => boolean;
   log: Log;
 }
 

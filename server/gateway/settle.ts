@@ -2,11 +2,11 @@
 // complete, cancelled or failed. However it ends, its slot and its place in the quota come back here and nowhere else.
 
 import { ApiError, isCounted, type Outcome, RelayedError, type TokenCounts } from "@oxbow/contract";
+import type { Ticket } from "../admission/admission.ts";
 import type { Engine } from "../fleet/fleet.ts";
 import type { StoredAnswer } from "../ledger/ledger.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Claim } from "./idempotency.ts";
-import type { Ticket } from "./rooms.ts";
 
 export interface Settlement {
   /** Whether the answer has to be kept for a repeat under the same key. */
@@ -94,7 +94,10 @@ export function createSettlement(
       firstTokenMs ??= Math.round(performance.now() - startedMs);
     },
     complete: (usage, answer) => settle("complete", usage, claim === null ? undefined : (answer ?? NOT_KEPT)),
-    cancelled: (tokenSent) => end(tokenSent ? "cancelled_after_first_token" : "cancelled_before_first_token"),
+    cancelled: (tokenSent) => {
+      if (rooms.stopped()) end(tokenSent ? "interrupted" : "refused");
+      else end(tokenSent ? "cancelled_after_first_token" : "cancelled_before_first_token");
+    },
     failed: (error) => end(firstTokenMs === null ? outcomeOf(exchange, error) : "interrupted"),
   };
 }
@@ -105,7 +108,6 @@ export const NOT_KEPT: StoredAnswer = { status: 0, contentType: "", bytes: new U
 /** How a call ends that failed before its first token. */
 function outcomeOf(exchange: Exchange, error: unknown): Outcome {
   if (exchange.request.signal.aborted) return "cancelled_before_first_token";
-  if (error instanceof ApiError && error.row === "queue_timeout") return "queue_timeout";
   const status = error instanceof ApiError ? error.kind.status : error instanceof RelayedError ? error.status : 500;
   if (status === 429 || status === 503) return "refused";
   return status < 500 ? "client_error" : "engine_failed";

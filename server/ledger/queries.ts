@@ -32,7 +32,7 @@ export function createQueries(db: Database) {
     },
 
     /**
-     * Requests that have ended, and corrections; newest day first, and in it the last to end.
+     * Requests that have ended, and corrections, newest first: an account's by day and then by when they ended.
      * @param after `seq` of the row before the page
      * @param limit 1 to PAGE_MAX
      * @returns null when there is no row `after`
@@ -40,14 +40,17 @@ export function createQueries(db: Database) {
     rows(filter: UsageFilter, { limit, after }: { limit: number; after?: number | undefined }): UsagePage | null {
       const { where, params } = whereOf(filter, "e");
       const ended = [where || "WHERE true", `e.kind > ${KIND.reserve}`];
+      // Of all accounts there is no order by day at hand, but one by the end of the request.
+      const byDay = filter.accountId !== undefined;
+      const order = byDay ? "e.day DESC, e.seq DESC" : "e.seq DESC";
       if (after !== undefined) {
         const row = db.query<{ day: number }, [number]>("SELECT day FROM ledger_event WHERE seq = ?").get(after);
         if (!row) return null;
-        ended.push("(e.day, e.seq) < (?, ?)");
-        params.push(row.day, after);
+        ended.push(byDay ? "(e.day, e.seq) < (?, ?)" : "e.seq < ?");
+        params.push(...(byDay ? [row.day, after] : [after]));
       }
       const most = Math.min(Math.max(1, limit), PAGE_MAX);
-      const sql = `SELECT ${COLUMNS} FROM ${EVENTS} ${ended.join(" AND ")} ORDER BY e.day DESC, e.seq DESC LIMIT ?`;
+      const sql = `SELECT ${COLUMNS} FROM ${EVENTS} ${ended.join(" AND ")} ORDER BY ${order} LIMIT ?`;
       const found = all<EventRow>(sql, [...params, most + 1]);
       return { rows: found.slice(0, most).map(usageRowOf), hasMore: found.length > most };
     },

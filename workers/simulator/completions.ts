@@ -28,11 +28,9 @@ export async function completions({ body, model, engine, simulation, wantsUsage,
   refuseOtherCategory(model);
   refuseUnsupported(call, featuresOf(model), model.id);
   const prompts = promptsOf(call).map(tokensOf);
-  // What follows the answer is read like what comes before it.
-  const suffix = encode(call.suffix ?? "");
   const tokensMax = call.max_tokens ?? COMPLETION_TOKENS_DEFAULT;
   const sampling = samplingOf(call, call.logprobs ?? null);
-  const read = suffix.length > 0 ? prompts.map((prompt) => [...prompt, ...suffix]) : prompts;
+  const read = promptsRead(call, prompts);
   const job = await engine.admit({ model, prompts: read, tokensMax, body, simulation, signal });
 
   try {
@@ -49,6 +47,12 @@ export async function completions({ body, model, engine, simulation, wantsUsage,
     job.end("error", 0);
     throw error;
   }
+}
+
+/** The prompts in tokens. What follows the answer is read like what comes before it. */
+export function promptsRead(call: CompletionRequest, prompts = promptsOf(call).map(tokensOf)): number[][] {
+  const suffix = encode(call.suffix ?? "");
+  return suffix.length > 0 ? prompts.map((prompt) => [...prompt, ...suffix]) : prompts;
 }
 
 function tokensOf(prompt: string | number[]): number[] {

@@ -2,6 +2,7 @@
 
 import {
   ApiError,
+  COUNT_PATH,
   errorBody,
   newId,
   parseJsonObject,
@@ -14,6 +15,7 @@ import {
 import type { Ask } from "./ask.ts";
 import { chat } from "./chat.ts";
 import { completions } from "./completions.ts";
+import { count } from "./count.ts";
 import { engineRoutes } from "./dress.ts";
 import { createEngine } from "./engine.ts";
 import { errorOfFault, FAULT_MODELS, simulationOf } from "./faults.ts";
@@ -35,6 +37,7 @@ export function createSimulator(config: WorkerConfig): Handler {
     "GET /v1/models": () => json({ object: "list", data: [...new Set(models.values())].map(modelObject) }),
     "POST /v1/chat/completions": (request) => answer(request, chat),
     "POST /v1/completions": (request) => answer(request, completions),
+    [`POST ${COUNT_PATH}`]: count,
     ...engineRoutes(options.dress, engine, (id) => findModel(models, id)),
   };
 

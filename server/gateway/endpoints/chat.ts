@@ -1,6 +1,6 @@
 // POST /v1/chat/completions.
 
-import { maxTokensOf, parseChatRequest, refuseUnsupported } from "@oxbow/contract";
+import { chatTokensBound, maxTokensOf, parseChatRequest, refuseUnsupported } from "@oxbow/contract";
 import { readJson } from "../body.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
@@ -22,7 +22,9 @@ export async function chat(exchange: Exchange): Promise<Response> {
     body,
     stream: call.stream === true,
     choices: call.n ?? 1,
-    inputTokens: bytes.length,
+    generations: call.n ?? 1,
+    inputTokens: chatTokensBound(call),
+    inputField: "messages",
     outputTokens: maxTokensOf(call) ?? null,
     outputField:
       call.max_completion_tokens === undefined && call.max_tokens !== undefined

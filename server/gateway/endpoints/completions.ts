@@ -1,6 +1,12 @@
 // POST /v1/completions, the older form.
 
-import { COMPLETION_TOKENS_DEFAULT, parseCompletionRequest, promptsOf, refuseUnsupported } from "@oxbow/contract";
+import {
+  COMPLETION_TOKENS_DEFAULT,
+  completionTokensBound,
+  parseCompletionRequest,
+  promptsOf,
+  refuseUnsupported,
+} from "@oxbow/contract";
 import { readJson } from "../body.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
@@ -22,7 +28,9 @@ export async function completions(exchange: Exchange): Promise<Response> {
     body,
     stream: call.stream === true,
     choices: promptsOf(call).length * (call.n ?? 1),
-    inputTokens: bytes.length,
+    generations: promptsOf(call).length * Math.max(call.n ?? 1, call.best_of ?? 1),
+    inputTokens: completionTokensBound(call),
+    inputField: "prompt",
     outputTokens: call.max_tokens ?? COMPLETION_TOKENS_DEFAULT,
     outputField: "max_tokens",
   });
