@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { ERRORS, type ErrorKind, type ErrorName } from "@oxbow/contract";
 import { adminPlan, dataWith } from "./data.ts";
 import { whileDiskIsFull } from "./disk.ts";
-import { KEY, type RunningServer, startServer } from "./harness.ts";
+import { eventually, KEY, type RunningServer, startServer } from "./harness.ts";
 import { headerOf, type Message, request, sendBytes, statusOf } from "./http.ts";
 import { makeMember } from "./members.ts";
 import { HELLO, MODEL } from "./suite.ts";
@@ -49,7 +49,10 @@ beforeAll(async () => {
     OXBOW_ANSWER_MS_MAX: "400",
     OXBOW_CHUNK_GAP_MS_MAX: "400",
   };
-  [server, tight] = await Promise.all([startServer({ simulate: true }), startServer({ simulate: true, env })]);
+  [server, tight] = await Promise.all([
+    startServer({ simulate: true, env: { OXBOW_SETTLE_MS_MAX: "500" } }),
+    startServer({ simulate: true, env }),
+  ]);
   cleanUp.push(server.stop, tight.stop);
 }, 90_000);
 afterAll(async () => {
@@ -301,7 +304,12 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
   },
   model_failed: { how: () => chat({ model: BROKEN }, tight), message: /./, headers: NO_RETRY },
   ledger_unavailable: {
-    how: () => whileDiskIsFull(server.pid, () => chat({})),
+    how: async () => {
+      const refused = await whileDiskIsFull(server.pid, () => chat({}));
+      const ready = async () => (await fetch(`http://127.0.0.1:${server.port}/ready`)).ok;
+      await eventually(ready, "the server can write again");
+      return refused;
+    },
     message: /^The server cannot record requests at the moment/,
     headers: RETRY_SOON,
   },

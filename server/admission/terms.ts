@@ -76,7 +76,8 @@ export function liftedBy(terms: Terms, name: LimitName, needed: number): Plan | 
     const limit = plan[name];
     return limit === null || (now !== null && limit > now && limit >= needed);
   };
-  return terms.plans.filter((plan) => plan.sold && does(plan)).sort(byPrice)[0] ?? null;
+  // His contract may give him less than his plan: that one is no way out.
+  return terms.plans.filter((plan) => plan.sold && plan !== terms.plan && does(plan)).sort(byPrice)[0] ?? null;
 }
 
 /** Those on sale that have the tier, the cheapest first. */
