@@ -65,7 +65,8 @@ export async function benchQueueHttp(options: HttpOptions): Promise<GroupResult[
   const ended = await Promise.all(calls.map(async ({ group, outcome }) => ({ group, ...(await outcome) })));
   server.kill("SIGTERM");
   await server.exited;
-  return [...Map.groupBy(ended, ({ group }) => group)].map(([group, outcomes]) => {
+  return [...new Set(accounts.map(({ group }) => group))].map((group) => {
+    const outcomes = ended.filter((each) => each.group === group);
     const waits = outcomes.flatMap(({ served, waitedMs }) => (served ? [waitedMs] : []));
     const refused = outcomes.filter((each) => each.refused).length;
     const expired = outcomes.length - waits.length - refused;
