@@ -150,14 +150,14 @@ function paced() {
 
 test("who cannot be served in time is told so at once, and when to come again", () => {
   const { enter, queue } = paced();
-  for (let call = 0; call <= 120; call++) enter(`a${call}`, { account: "a", priority: "best_effort" });
+  for (let call = 0; call <= 150; call++) enter(`a${call}`, { account: "a", priority: "best_effort" });
   const error = refusal(() => enter("late", { account: "a", priority: "best_effort" }));
   expect(error.row).toBe("queue_full");
-  expect(error.message).toContain("would not be served within 120 s. Try again in 1 s.");
+  expect(error.message).toContain("would not be served within 120 s. Try again in 31 s.");
   // Of another account, or in a higher class, there is hardly anybody before him.
   enter("light", { priority: "best_effort" });
   enter("paid", { priority: "high" });
-  expect(queue.report().find(({ priority }) => priority === "best_effort")).toMatchObject({ depth: 122, shed: 1 });
+  expect(queue.report().find(({ priority }) => priority === "best_effort")).toMatchObject({ depth: 152, shed: 1 });
 });
 
 test("nobody is refused for a pace that nobody has measured", () => {
