@@ -10,6 +10,7 @@ import { adminPlan, dataWith } from "./data.ts";
 import { whileDiskIsFull } from "./disk.ts";
 import { eventually, KEY, type RunningServer, startServer } from "./harness.ts";
 import { headerOf, type Message, request, sendBytes, statusOf } from "./http.ts";
+import { makeMember } from "./members.ts";
 import { HELLO, MODEL } from "./suite.ts";
 
 setDefaultTimeout(20_000);
@@ -219,6 +220,13 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
   invalid_api_key: {
     how: () => ask({ model: MODEL, messages: HELLO }, server, { authorization: "Bearer sk-0123456789abcdefghij" }),
     message: /^Incorrect API key provided: (?!.*0123456789abcdef).*\*/,
+  },
+  insufficient_permissions: {
+    how: async () => {
+      const authorization = `Bearer ${await makeMember(server.home, "a member", "pro")}`;
+      return request(server.tap.port, "GET", "/v1/queue", { headers: { authorization } });
+    },
+    message: /^Only a key of an admin account may see who waits\.$/,
   },
   model_not_found: {
     how: () => chat({ model: "no-such-model" }),

@@ -64,6 +64,7 @@ export const ERRORS = {
   missing_api_key: invalid("No API key was sent.", null, 401),
   invalid_api_key: invalid("The API key is unknown, revoked or expired.", "invalid_api_key", 401),
   model_not_allowed: invalid("The plan, or the key, does not have this model.", "model_not_allowed", 403),
+  insufficient_permissions: invalid("The key is good, but not for this.", "insufficient_permissions", 403),
   model_not_found: invalid("No such model is served here.", "model_not_found", 404),
   unknown_url: invalid("No such path.", "unknown_url", 404),
   method_not_supported: invalid("The path exists, for other methods.", "method_not_supported", 405),

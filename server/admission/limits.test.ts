@@ -232,8 +232,6 @@ interface Call {
   key: number;
   day: string;
   units: number;
-  /** Monotonic ms. */
-  at: number;
   state: "running" | "settled" | "voided";
   counted: boolean;
 }
@@ -342,7 +340,7 @@ test("nobody passes a cap and nobody below all caps is refused, whatever happens
         bucket?.take();
         const { account, key, units } = each;
         calls.push({
-          call: { account, key, day, units, at: clock.monotonic, state: "running", counted: false },
+          call: { account, key, day, units, state: "running", counted: false },
           lease: got,
           by,
         });

@@ -4,6 +4,7 @@
 
 import { createHeap, type HeapItem } from "./queue-heap.ts";
 import { createList, type Link, type List } from "./queue-list.ts";
+import { createMeter, type Meter } from "./queue-pace.ts";
 
 export interface Line<T> {
   readonly depth: number;
@@ -15,6 +16,10 @@ export interface Line<T> {
    * @param weight above 0
    */
   ahead(accountId: string, weight: number): number;
+  /** What an account gets at least: its part of the weights in line, above 0 and up to 1. */
+  shareOf(accountId: string, weight: number): number;
+  /** Calls per ms that an account took from this line lately. */
+  takenBy(accountId: string): number;
   /** @returns the place in line, for `remove` */
   add(accountId: string, weight: number, value: T): Place<T>;
   /** Takes out whose turn it is. */
@@ -38,25 +43,31 @@ interface Account<T> extends HeapItem {
   finish: number;
   /** Among equal starts, the one that came to its place first. */
   order: number;
+  taken: Meter;
 }
 
-export function createLine<T>(): Line<T> {
+/** @param now monotonic ms */
+export function createLine<T>(now: () => number): Line<T> {
   const ages = createList<T>();
   const accounts = new Map<string, Account<T>>();
   const heap = createHeap<Account<T>>((a, b) => a.start < b.start || (a.start === b.start && a.order < b.order));
   /** The start of the last call served. */
   let virtualNow = 0;
+  /** Of the accounts in line. */
+  let weights = 0;
   let orders = 0;
   let sweepAt = SWEEP_MIN;
 
   function accountOf(id: string, weight: number): Account<T> {
     const known = accounts.get(id);
     if (known) {
+      if (known.at >= 0) weights += weight - known.weight;
       known.weight = weight;
       return known;
     }
     if (accounts.size >= sweepAt) sweep();
-    const account = { id, weight, waiting: createList<Place<T>>(), start: 0, finish: 0, order: 0, at: -1 };
+    const waiting = createList<Place<T>>();
+    const account = { id, weight, waiting, start: 0, finish: 0, order: 0, taken: createMeter(now), at: -1 };
     accounts.set(id, account);
     return account;
   }
@@ -68,12 +79,17 @@ export function createLine<T>(): Line<T> {
   }
 
   /** A line that has run empty owes nobody anything. */
-  function unlink(place: Place<T>): void {
-    ages.remove(place.inAge);
-    place.account.waiting.remove(place.inAccount);
+  function unlink({ account, inAccount, inAge }: Place<T>): void {
+    ages.remove(inAge);
+    account.waiting.remove(inAccount);
+    if (account.waiting.length === 0) {
+      heap.remove(account);
+      weights -= account.weight;
+    }
     if (ages.length > 0) return;
     accounts.clear();
     virtualNow = 0;
+    weights = 0; // sums of fractions do not come back to nothing by themselves
   }
 
   return {
@@ -97,6 +113,12 @@ export function createLine<T>(): Line<T> {
       return ahead;
     },
 
+    shareOf(accountId, weight) {
+      const own = accounts.get(accountId);
+      return weight / (weights + weight - (own && own.at >= 0 ? own.weight : 0));
+    },
+    takenBy: (accountId) => accounts.get(accountId)?.taken.perMs() ?? 0,
+
     add(accountId, weight, value) {
       const account = accountOf(accountId, weight);
       const place = { account, inAge: ages.add(value) } as Place<T>;
@@ -105,6 +127,7 @@ export function createLine<T>(): Line<T> {
         account.start = Math.max(virtualNow, account.finish);
         account.order = orders++;
         heap.add(account);
+        weights += account.weight;
       }
       return place;
     },
@@ -117,16 +140,13 @@ export function createLine<T>(): Line<T> {
       account.finish = account.start + 1 / account.weight;
       account.start = account.finish;
       account.order = orders++;
-      if (account.waiting.length > 1) heap.moved(account);
-      else heap.remove(account);
+      account.taken.count();
+      heap.moved(account);
       unlink(place);
       return place.inAge.value;
     },
 
-    remove(place) {
-      if (place.account.waiting.length === 1) heap.remove(place.account);
-      unlink(place);
-    },
+    remove: unlink,
   };
 }
 

@@ -63,7 +63,7 @@ export interface Queue<G> {
   /**
    * Stands in line; `go` or `fail` is called once, later. Decides in this order:
    *  1. his account, or his class, has as many in line as it may: refuse;
-   *  2. at the present pace his turn comes later than he may wait: refuse;
+   *  2. at the present pace his turn comes well after the time that he may wait: refuse;
    *  3. wait.
    *
    * @throws ApiError `queue_full` (1, 2)
@@ -98,7 +98,7 @@ interface ClassState<G> extends QueueClass {
 export function createQueue<G>({ classes: given, now, after = afterTimeout }: QueueOptions): Queue<G> {
   const classes = given.map((each, index): ClassState<G> => {
     const none = { owed: 0, admitted: 0, shed: 0, expired: 0, cancelled: 0 };
-    return { ...each, index, line: createLine(), waits: createWaits(now), ...none };
+    return { ...each, index, line: createLine(now), waits: createWaits(now), ...none };
   });
   const byId = new Map(classes.map((each) => [each.id, each]));
   const pace = createPace(classes.length, now);
@@ -117,15 +117,26 @@ export function createQueue<G>({ classes: given, now, after = afterTimeout }: Qu
     return { given, waitedMs, done: pace.begin(each.index) };
   }
 
-  /** How long until the turn of who comes now; 0 while nothing is known. */
+  /**
+   * How long until the turn of who comes now, if things go on as they did lately; 0 while nothing is known. He waits for
+   * his class to have served who is before him, and for his account to have served its earlier calls. What others took
+   * lately is not there for them; their floor, and their fair share, is.
+   */
   function estimateMs(each: ClassState<G>, { accountId, weight }: QueueAsk<G>): number {
-    const rate = pace.rateOf(each.index, each.floor);
-    if (rate === null) return 0;
-    let before = 0;
-    for (const other of classes.slice(0, each.index)) before += other.line.depth;
-    // Whoever is in time behind the whole line need not be told exactly where he stands in it.
-    if ((before + each.line.depth) / rate <= each.waitMsMax) return 0;
-    return (before + each.line.ahead(accountId, weight)) / rate;
+    const all = pace.all();
+    if (all === null) return 0;
+    const { line, floor } = each;
+    const higher = classes.slice(0, each.index);
+    const left = Math.max(0, all - sum(higher.map(({ index }) => pace.takenBy(index))));
+    const before = sum(higher.map((other) => other.line.depth));
+    const ahead = line.ahead(accountId, weight);
+    const byClassMs = Math.min(before + ahead === 0 ? 0 : (before + ahead) / left, (ahead + 1) / (floor * all));
+    const own = line.depthOf(accountId);
+    if (own === 0) return byClassMs;
+    const ofClass = Math.max(left, floor * all);
+    const others = pace.takenBy(each.index) - line.takenBy(accountId);
+    const ofAccount = Math.max(ofClass - others, ofClass * line.shareOf(accountId, weight));
+    return Math.max(byClassMs, own / ofAccount);
   }
 
   function refuse(each: ClassState<G>, text: string, retryAfterMs: number): never {
@@ -143,7 +154,7 @@ export function createQueue<G>({ classes: given, now, after = afterTimeout }: Qu
       refuse(each, `${each.line.depth} calls are already waiting for this model.`, 0);
     }
     const waitMs = estimateMs(each, ask);
-    if (waitMs <= each.waitMsMax) return;
+    if (waitMs <= SURE * each.waitMsMax) return;
     const text = `So many calls wait for this model that yours would not be served within ${each.waitMsMax / 1000} s.`;
     refuse(each, text, waitMs - each.waitMsMax);
   }
@@ -246,8 +257,14 @@ export function createQueue<G>({ classes: given, now, after = afterTimeout }: Qu
   };
 }
 
+function sum(numbers: number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
+}
+
 /** Sums of floors such as 0.05 end a hair below the whole. */
 const WHOLE = 1 - 1e-9;
+/** An estimate is one of a future that nobody knows: who may just be in time is let in. */
+const SURE = 1.25;
 /** SDKs wait as long as they are told up to a minute, and most callers would rather try a second later than hear less. */
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 60_000;

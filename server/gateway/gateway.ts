@@ -7,6 +7,7 @@ import { createCatalogue } from "./catalogue.ts";
 import { chat } from "./endpoints/chat.ts";
 import { completions } from "./endpoints/completions.ts";
 import { getModel, listModels } from "./endpoints/models.ts";
+import { queue } from "./endpoints/queue.ts";
 import { health, ready } from "./endpoints/status.ts";
 import { usage } from "./endpoints/usage.ts";
 import { sendError } from "./errors.ts";
@@ -22,6 +23,7 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
   "/v1/completions": { POST: completions },
   "/v1/models": { GET: listModels },
   "/v1/models/*": { GET: getModel },
+  "/v1/queue": { GET: queue },
   "/v1/usage": { GET: usage },
   "/health": { GET: health },
   "/ready": { GET: ready },

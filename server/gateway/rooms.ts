@@ -12,7 +12,7 @@ import type { Pulse } from "./pulse.ts";
 
 export interface Rooms {
   accounts: Pick<Accounts, "identify">;
-  admission: Pick<Admission<Engine>, "admit" | "headers">;
+  admission: Pick<Admission<Engine>, "admit" | "headers" | "queues">;
   fleet: Pick<Fleet, "serves" | "states" | "ready">;
   ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy">;
   usage: Ledger["usage"];
