@@ -8,7 +8,8 @@ import { join } from "node:path";
 export function writeData(engines?: string): string {
   const dir = mkdtempSync(join(tmpdir(), "oxbow-bench-data-"));
   const own = join(import.meta.dir, "data");
-  copyFileSync(join(import.meta.dir, "../data/plans.yaml"), join(dir, "plans.yaml"));
+  for (const table of ["plans.yaml", "queue.yaml"])
+    copyFileSync(join(import.meta.dir, "../data", table), join(dir, table));
   copyFileSync(join(own, "models.yaml"), join(dir, "models.yaml"));
   if (engines === undefined) copyFileSync(join(own, "engines.yaml"), join(dir, "engines.yaml"));
   else writeFileSync(join(dir, "engines.yaml"), engines);

@@ -6,9 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import project from "../package.json" with { type: "json" };
 import { createAccounts } from "../server/accounts/accounts.ts";
+import { loadConfig } from "../server/config.ts";
 import { openStore } from "../server/store/store.ts";
+import { oxbow } from "./fixtures.ts";
 
-const MAIN = join(import.meta.dir, "main.ts");
 let folder: string;
 
 // Several processes a test, on a machine that may be busy.
@@ -21,23 +22,6 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const newHome = () => join(mkdtempSync(join(folder, "home-")), "home");
-
-/** What the command may see of the environment: not what the machine of the tests happens to have set. */
-function envOf(home: string, more: Record<string, string> = {}) {
-  const { PATH = "", HOME = "" } = process.env;
-  return { PATH, HOME, OXBOW_HOME: home, BUN_CONFIG_MAX_HTTP_REQUESTS: "65535", ...more };
-}
-
-async function oxbow(home: string, args: string[], more: Record<string, string> = {}) {
-  const child = Bun.spawn([process.execPath, MAIN, ...args], {
-    env: envOf(home, more),
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [code, out, err] = await Promise.all([child.exited, child.stdout.text(), child.stderr.text()]);
-  return { code, out, err };
-}
 
 const KEY = /^ox_live_[0-9A-Za-z]{8}_[0-9A-Za-z]{49}\n$/;
 
@@ -70,7 +54,7 @@ test("a key revoked by the command is refused within a second by a process that 
   const home = newHome();
   const key = (await oxbow(home, ["keys", "create"])).out.trim();
   const store = await openStore(home);
-  const accounts = await createAccounts(store, { home, now: Date.now });
+  const accounts = await createAccounts(store, { home, now: Date.now, catalogue: () => loadConfig({ env: {} }) });
   const headers = new Headers({ authorization: `Bearer ${key}` });
   expect(accounts.identify(headers).accountName).toBe("admin");
   const { code, err, out } = await oxbow(home, ["keys", "revoke", key.slice(8, 16)]);

@@ -3,9 +3,12 @@
 
 import { Command, CommanderError } from "commander";
 import project from "../package.json" with { type: "json" };
+import { addAccounts } from "./commands/accounts.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addModels } from "./commands/models.ts";
+import { addPlans } from "./commands/plans.ts";
 import { addUp } from "./commands/up.ts";
+import { addUsage } from "./commands/usage.ts";
 import { EXIT, exitCodeOf, lineOf } from "./exit.ts";
 import { say } from "./output.ts";
 
@@ -18,16 +21,19 @@ const program = new Command("oxbow")
 
 addUp(program, process.env);
 addKeys(program, process.env);
+addAccounts(program, process.env);
+addPlans(program, process.env);
 addModels(program, process.env);
+addUsage(program, process.env);
 
 // Whoever reads the output may have had enough of it, as `head` has: then there is nothing left to do.
 process.stdout.on("error", (error: Error & { code?: string }) => {
   if (error.code !== "EPIPE") throw error;
   process.exit(EXIT.ok);
 });
-// A server outlives the terminal that it talked to.
+// A server that finishes its calls does so also when whoever it talked to is gone.
 process.stderr.on("error", (error: Error & { code?: string }) => {
-  if (error.code !== "EPIPE") throw error;
+  if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
 });
 
 try {

@@ -9,6 +9,7 @@ import { parse } from "yaml";
 import engineSchema from "../data/engines.schema.json" with { type: "json" };
 import modelSchema from "../data/models.schema.json" with { type: "json" };
 import planSchema from "../data/plans.schema.json" with { type: "json" };
+import queueSchema from "../data/queue.schema.json" with { type: "json" };
 import { LIMITS, limitVariable } from "./config/limits.ts";
 import { ConfigError, type ConfigOptions, type Limits, loadConfig, loadPlace } from "./config.ts";
 
@@ -17,7 +18,7 @@ const scratch = mkdtempSync(join(tmpdir(), "oxbow-config-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
 cpSync(SHIPPED, scratch, { recursive: true });
 
-type Table = "models" | "plans" | "engines";
+type Table = "models" | "plans" | "engines" | "queue";
 const textOf = (table: Table) => readFileSync(join(SHIPPED, `${table}.yaml`), "utf8");
 
 /** What loading says with one table changed, without the path of the scratch folder. */
@@ -122,7 +123,10 @@ describe("the shipped data", () => {
       [2026, "premium", 35000, 5000, 100, 16384, 32768, 50, "highest"],
       [2026, "enterprise", null, null, null, null, null, null, "dedicated"],
     ]);
-    expect(loadConfig({ env: {} }).adminPlan).toEqual({ id: "enterprise", version: 2026 });
+    expect(loadConfig({ env: {} })).toMatchObject({
+      adminPlan: { id: "enterprise", version: 2026 },
+      defaultPlan: { id: "free", version: 2026 },
+    });
     expect(plans.filter((plan) => plan.sold).map((plan) => plan.version)).toEqual([2026, 2026, 2026, 2026]);
     expect(plans.filter((plan) => plan.trialDays > 0).map((plan) => [plan.id, plan.trialDays])).toEqual([
       ["free", 7],
@@ -151,7 +155,7 @@ describe("the shipped data", () => {
   });
 
   test("is described by schemas that are valid themselves", () => {
-    for (const schema of [modelSchema, planSchema, engineSchema]) {
+    for (const schema of [modelSchema, planSchema, engineSchema, queueSchema]) {
       expect(new Ajv2020({ strict: false }).validateSchema(schema)).toBe(true);
     }
   });
@@ -217,6 +221,7 @@ describe("a broken entry is told by file, entry and field", () => {
     ],
     ["plans/versions", {}, "versions must not be empty"],
     ["plans/admin", "boss", "admin must be one of free, pro, premium, enterprise, but is 'boss'"],
+    ["plans/default", "guest", "default must be one of free, pro, premium, enterprise, but is 'guest'"],
     ["plans/sold", 2027, "sold must be one of 2025, 2026, but is 2027"],
     ["engines/engines/tiny/kind", "lama", "engines.tiny.kind must be one of llama, simulator, but is 'lama'"],
     [
@@ -257,6 +262,10 @@ describe("a broken entry is told by file, entry and field", () => {
     ],
     ["engines/kinds/llama/worker", undefined, "kinds.llama.worker is missing; it must be a text that is not empty"],
     ["engines/engines", undefined, "engines is missing; it must be a block of fields"],
+    ["queue/classes/high/floor", 0.5, "classes.high.floor must be a number from 0 to 0.2, but is 0.5"],
+    ["queue/classes/high/waitMsMax", -1, "classes.high.waitMsMax must be an integer from 0 to 3600000, but is -1"],
+    ["queue/classes/highest", undefined, "classes.highest is missing; it must be a block of fields"],
+    ["queue/classes/lowest", {}, "classes.lowest is not a known field"],
   ])("%s: %j", (place, value, message) => {
     const [table, ...path] = place.split("/");
     expect(broken(table as Table, path, value)).toBe(`${table}.yaml: ${message}`);
@@ -311,7 +320,7 @@ describe("the environment", () => {
       logLevel: "info",
       bootstrapKey: undefined,
       pepper: undefined,
-      limits: { bodyBytesMax: 33_554_432, queueWaitMsMax: 60_000, keepaliveMs: 10_000, drainMsMax: 30_000 },
+      limits: { bodyBytesMax: 33_554_432, queueWaitMsMax: 120_000, keepaliveMs: 10_000, drainMsMax: 30_000 },
     });
     expect(load({}).version).toMatch(/^\d+\.\d+\.\d+/);
   });
@@ -378,6 +387,15 @@ describe("the environment", () => {
       );
     }
     expect(limitVariable("queueWaitMsMax")).toBe("OXBOW_QUEUE_WAIT_MS_MAX");
+  });
+
+  test("bounds the line of a model further than the table does, never less", () => {
+    const shipped = load({}).queue;
+    expect(shipped.map((each) => each.id)).toEqual(["dedicated", "highest", "high", "best_effort"]);
+    expect(shipped.map((each) => each.waitMsMax)).toEqual([30_000, 30_000, 60_000, 120_000]);
+    const tight = load({ OXBOW_QUEUE_DEPTH_MAX: "7", OXBOW_QUEUE_WAIT_MS_MAX: "40000" }).queue;
+    expect(tight.map((each) => each.depthMax)).toEqual([7, 7, 7, 7]);
+    expect(tight.map((each) => each.waitMsMax)).toEqual([30_000, 30_000, 40_000, 40_000]);
   });
 
   test("where the server is can be known while a table is broken", () => {

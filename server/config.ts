@@ -1,27 +1,30 @@
 // The only file that reads the environment and data/. Checks both, and hands out one frozen value; whatever is wrong
 // there ends the start in a single line that says where, and what it must be.
 
-import { readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import engineSchema from "../data/engines.schema.json" with { type: "json" };
 import modelSchema from "../data/models.schema.json" with { type: "json" };
-import planSchema from "../data/plans.schema.json" with { type: "json" };
+import queueSchema from "../data/queue.schema.json" with { type: "json" };
 import project from "../package.json" with { type: "json" };
-import { checkEngines, checkNames, checkTiers } from "./config/cross-checks.ts";
+import { checkEngines, checkNames } from "./config/cross-checks.ts";
+import { freeze, labelOf, PROJECT, readTable } from "./config/data.ts";
 import type { Limits } from "./config/limits.ts";
+import { createPlans, type PlanRef, type Plans, type PlanTable, readPlans } from "./config/plans.ts";
 import { loadPlace, loadSettings, type Place, type Settings, type SettingsOptions } from "./config/settings.ts";
-import { ConfigError, createTableReader, type TableReader } from "./config/table.ts";
+import { ConfigError, createTableReader } from "./config/table.ts";
 
-export { ConfigError, type Limits, loadPlace, type Place };
+export { ConfigError, createPlans, type Limits, loadPlace, type Place, type PlanRef, type Plans, type PlanTable };
 
-export interface Config extends Settings {
+/** The plans in it are those of the start: `createPlans` has those in force. */
+export interface Config extends Settings, PlanTable {
   version: string;
+  /** Where the tables are; "": the project's own. */
+  dataDir: string;
   models: Model[];
-  plans: Plan[];
-  /** The plan of the account that the operator's own keys belong to. */
-  adminPlan: { id: string; version: number };
   kinds: Record<string, EngineKind>;
   engines: EngineEntry[];
+  /** The first goes first. */
+  queue: QueueClass[];
 }
 
 export interface Model {
@@ -29,6 +32,8 @@ export interface Model {
   name: string;
   category: "chat" | "code" | "vision" | "embeddings" | "audio" | "images" | "detection";
   tier: string;
+  /** How many requests of the day a call counts. */
+  weight: number;
   parameters?: string;
   /** Prompt and answer together; null for models that read no text, or where nobody has published it. */
   contextTokens: number | null;
@@ -101,6 +106,17 @@ export interface EngineEntry {
   when?: "simulate";
 }
 
+/** A class of callers in the line of a model. */
+export interface QueueClass {
+  id: string;
+  /** The share of all that goes, 0 to 0.2, which the class gets while it waits. */
+  floor: number;
+  /** Calls that may wait. */
+  depthMax: number;
+  /** How long each may wait. */
+  waitMsMax: number;
+}
+
 export interface ConfigOptions extends SettingsOptions {
   /** A folder with the operator's own tables, in place of `OXBOW_DATA`. */
   dataDir?: string | undefined;
@@ -111,57 +127,36 @@ export function loadConfig(options: ConfigOptions): Config {
   const settings = loadSettings(options);
   const dataDir = options.dataDir ?? options.env.OXBOW_DATA ?? "";
   const models = rowsOf(readTable(dataDir, "models", readModels));
-  const { tiers, plans, adminPlan } = plansOf(dataDir, readTable(dataDir, "plans", readPlans));
+  const plans = readPlans(dataDir, models);
   const { kinds, engines } = enginesOf(readTable(dataDir, "engines", readEngines));
+  const queue = queueOf(readTable(dataDir, "queue", readQueue), settings.limits);
   checkNames(models, labelOf(dataDir, "models"));
-  checkTiers({ models, plans, tiers }, (table) => labelOf(dataDir, table));
   checkEngines({ engines, kinds, models }, labelOf(dataDir, "engines"));
   const exists = (entry: { when?: "simulate" }) => settings.simulate || entry.when === undefined;
   return freeze({
     version: project.version,
+    dataDir,
     ...settings,
+    ...plans,
     models: models.filter(exists).map(modelOf),
-    plans,
-    adminPlan,
     kinds,
     engines: engines.filter(exists),
+    queue,
   });
 }
 
-const PROJECT = resolve(import.meta.dir, "..");
-
-/** The name of a table in messages: `data/models.yaml`, or the path of the operator's own. */
-function labelOf(dataDir: string, table: string): string {
-  return join(dataDir || "data", `${table}.yaml`);
-}
-
-function readTable<T>(dataDir: string, table: string, read: TableReader<T>): T {
-  const label = labelOf(dataDir, table);
-  let text: string;
-  try {
-    text = readFileSync(resolve(dataDir || join(PROJECT, "data"), `${table}.yaml`), "utf8");
-  } catch (cause) {
-    const missing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
-    throw new ConfigError(`${label}: ${missing ? "there is no such file" : `cannot be read: ${cause}`}`);
-  }
-  return read(label, text);
-}
-
 type ModelRow = Omit<Model, "created"> & { released?: string; when?: "simulate"; source: string[]; read: string };
-interface PlanTable {
-  tiers: string[];
-  sold: number;
-  admin: string;
-  versions: Record<string, Record<string, Omit<Plan, "id" | "version" | "sold">>>;
-}
 interface EngineTable {
   kinds: Record<string, EngineKind>;
   engines: Record<string, Omit<EngineEntry, "id">>;
 }
+interface QueueTable {
+  classes: Record<string, Omit<QueueClass, "id">>;
+}
 
 const readModels = createTableReader<Record<string, Omit<ModelRow, "id">>>(modelSchema);
-const readPlans = createTableReader<PlanTable>(planSchema);
 const readEngines = createTableReader<EngineTable>(engineSchema);
+const readQueue = createTableReader<QueueTable>(queueSchema);
 
 function rowsOf(table: Record<string, Omit<ModelRow, "id">>): ModelRow[] {
   return Object.entries(table).map(([id, row]) => ({ id, ...row }));
@@ -169,22 +164,6 @@ function rowsOf(table: Record<string, Omit<ModelRow, "id">>): ModelRow[] {
 
 function modelOf({ released, when: _, source: __, read: ___, ...model }: ModelRow): Model {
   return { ...model, created: released === undefined ? 0 : Date.parse(released) / 1000 };
-}
-
-function plansOf(dataDir: string, table: PlanTable): Pick<Config, "plans" | "adminPlan"> & { tiers: string[] } {
-  const { tiers, sold, admin, versions } = table;
-  const refuse = (field: string, known: object, value: unknown) => {
-    const text = `${field} must be one of ${Object.keys(known).join(", ")}, but is ${value}`;
-    return new ConfigError(`${labelOf(dataDir, "plans")}: ${text}`);
-  };
-  const current = versions[sold];
-  if (current === undefined) throw refuse("sold", versions, sold);
-  if (!Object.hasOwn(current, admin)) throw refuse("admin", current, `'${admin}'`);
-  const plans = Object.entries(versions).flatMap(([year, byId]) => {
-    const version = Number(year);
-    return Object.entries(byId).map(([id, plan]) => ({ id, version, sold: version === sold, ...plan }));
-  });
-  return { tiers, plans, adminPlan: { id: admin, version: sold } };
 }
 
 function enginesOf(table: EngineTable): { kinds: Record<string, EngineKind>; engines: EngineEntry[] } {
@@ -198,11 +177,12 @@ function enginesOf(table: EngineTable): { kinds: Record<string, EngineKind>; eng
   return { kinds: table.kinds, engines };
 }
 
-/** Nobody who is handed the config can change it for the others. */
-function freeze<T>(value: T): T {
-  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value);
-    for (const inner of Object.values(value)) freeze(inner);
-  }
-  return value;
+/** The table says what is fair, the environment what this machine can bear. */
+function queueOf({ classes }: QueueTable, { queueDepthMax, queueWaitMsMax }: Limits): QueueClass[] {
+  return Object.entries(classes).map(([id, { floor, depthMax, waitMsMax }]) => ({
+    id,
+    floor,
+    depthMax: Math.min(depthMax, queueDepthMax),
+    waitMsMax: Math.min(waitMsMax, queueWaitMsMax),
+  }));
 }

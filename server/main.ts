@@ -1,13 +1,16 @@
 // Builds the rooms, joins them, and listens. The only file that knows every room.
 
+import { closeSync, openSync } from "node:fs";
 import type { Server } from "bun";
 import pino from "pino";
 import { createAccounts } from "./accounts/accounts.ts";
 import { createAdmission } from "./admission/admission.ts";
 import { availableBytes, checkMemory, checkRuntime, describeListenError } from "./checks.ts";
-import { type Config, loadConfig } from "./config.ts";
+import { type Config, createPlans, loadConfig } from "./config.ts";
 import { createFleet, type Engine, type Fleet } from "./fleet/fleet.ts";
 import { createGateway } from "./gateway/gateway.ts";
+import { openLedger } from "./ledger/ledger.ts";
+import { createReload } from "./reload.ts";
 import { createReport } from "./report.ts";
 import { lockHome, openStore } from "./store/store.ts";
 
@@ -27,13 +30,25 @@ export interface StartOptions {
 export async function start(options: StartOptions): Promise<void> {
   const report = createReport((text) => process.stderr.write(text), process.stderr.isTTY === true);
   const config = loadConfig(options);
+  const plans = createPlans(config);
   // On a terminal the report speaks; JSON lines between its own only when they matter.
   const level = process.stderr.isTTY && !options.env.OXBOW_LOG_LEVEL ? "warn" : config.logLevel;
   const log = pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
   checkRuntime(options.env);
+  // Before anyone can know whom to signal: without a listener the signal would end the process.
+  let reload = (): void => {};
+  process.on("SIGHUP", () => reload());
   const lock = lockHome(config.home);
   const store = await openStore(config.home);
-  const accounts = await createAccounts(store, { home: config.home, pepper: config.pepper, now: Date.now });
+  const ledger = await openLedger({ home: config.home, now: Date.now, settleMsMax: config.limits.settleMsMax });
+  const accounts = await createAccounts(store, {
+    home: config.home,
+    pepper: config.pepper,
+    catalogue: () => ({ ...plans.table(), models: config.models }),
+    now: Date.now,
+  });
+  accounts.checkPlans(plans.list());
+  reload = createReload({ home: config.home, plans, check: accounts.checkPlans, now: Date.now, log });
 
   const fleet = createFleet({
     engines: config.engines,
@@ -44,10 +59,14 @@ export async function start(options: StartOptions): Promise<void> {
     log,
   });
   const admission = createAdmission<Engine>({
+    plans: plans.list,
+    settled: ledger.settled,
+    settledByKey: ledger.settledByKey,
+    lastDay: ledger.day(),
     place: fleet.place,
-    depthMax: config.limits.queueDepthMax,
-    waitMsMax: config.limits.queueWaitMsMax,
-    now: () => performance.now(),
+    classes: config.queue,
+    now: Date.now,
+    monotonic: () => performance.now(),
   });
   fleet.onFree(admission.pump);
 
@@ -55,8 +74,20 @@ export async function start(options: StartOptions): Promise<void> {
   fleet.onChange((status) => draining || report.model(status));
   const gateway = createGateway({
     accounts,
+    ledger,
     admission,
     fleet,
+    usage: ledger.usage,
+    usageToday: (caller) => {
+      const quota = admission.state(caller).requestsPerDay;
+      const day = ledger.day();
+      return {
+        day,
+        used: ledger.settled(caller.accountId, day),
+        limit: quota?.limit ?? null,
+        remaining: quota?.remaining ?? null,
+      };
+    },
     models: config.models,
     limits: config.limits,
     version: config.version,
@@ -86,15 +117,21 @@ export async function start(options: StartOptions): Promise<void> {
     void server.stop();
     const until = performance.now() + config.limits.drainMsMax;
     while (server.pendingRequests > 0 && performance.now() < until) await Bun.sleep(DRAIN_POLL_MS);
-    await server.stop(true);
     gateway.stop();
+    await server.stop(true);
     await fleet.stop();
+    await ledger.close();
     await accounts.close();
     await store.close();
     lock.release();
     process.exit(0);
   }
   for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => void drain(signal));
+  // The same signal says that the terminal is gone. The launcher passes it on, so it may come twice.
+  const onTerminal = hasTerminal();
+  process.on("SIGHUP", () => {
+    if (onTerminal && !hasTerminal() && !draining) void drain("SIGHUP");
+  });
 
   await fleet.start();
   if (draining) return;
@@ -104,6 +141,16 @@ export async function start(options: StartOptions): Promise<void> {
 }
 
 const DRAIN_POLL_MS = 20;
+
+/** Whether there is a terminal whose closing should end this process. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync("/dev/tty", "r"));
+    return true;
+  } catch {
+    return false; // none, or none any more
+  }
+}
 
 type Handle = ReturnType<typeof createGateway>["handle"];
 

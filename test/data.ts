@@ -1,5 +1,5 @@
-// A copy of data/ with other engines, for tests that need what an operator would never set up: one slot, a broken file,
-// a worker that is never ready.
+// A copy of data/ with other engines or plans, for tests that need what an operator would never set up: one slot, a broken
+// file, a worker that is never ready, sixty requests for the operator himself.
 
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,13 +11,38 @@ export interface EngineTable {
   engines: Record<string, Record<string, unknown>>;
 }
 
+export interface PlanTable {
+  sold: number;
+  admin: string;
+  versions: Record<string, Record<string, Record<string, unknown>>>;
+}
+
 /** @returns the folder, for `OXBOW_DATA`, and what removes it again */
-export function dataWith(change: (table: EngineTable) => void): { folder: string; remove: () => void } {
+export function dataWith(
+  change: (table: EngineTable) => void,
+  changePlans: (table: PlanTable) => void = () => {},
+): { folder: string; remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), "oxbow-data-"));
   cpSync(join(import.meta.dir, "../data"), folder, { recursive: true });
-  const file = join(folder, "engines.yaml");
-  const table = parse(readFileSync(file, "utf8")) as EngineTable;
+  rewrite(join(folder, "engines.yaml"), change);
+  rewrite(join(folder, "plans.yaml"), changePlans);
+  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+function rewrite<Table>(file: string, change: (table: Table) => void): void {
+  const table = parse(readFileSync(file, "utf8")) as Table;
   change(table);
   writeFileSync(file, stringify(table));
-  return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+/** The catalogue by the simulator and nothing else: a start takes no model. */
+export function simulatorAlone({ engines }: EngineTable): void {
+  delete engines.tiny;
+}
+
+/** Changes the plan of the first account, which is the one that tests call with. */
+export function adminPlan(fields: Record<string, unknown>): (table: PlanTable) => void {
+  return ({ versions, sold, admin }) => {
+    Object.assign(versions[sold]![admin]!, fields);
+  };
 }

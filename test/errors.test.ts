@@ -6,15 +6,18 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ERRORS, type ErrorKind, type ErrorName } from "@oxbow/contract";
-import { dataWith } from "./data.ts";
-import { KEY, type RunningServer, startServer } from "./harness.ts";
+import { adminPlan, dataWith } from "./data.ts";
+import { whileDiskIsFull } from "./disk.ts";
+import { eventually, KEY, type RunningServer, startServer } from "./harness.ts";
 import { headerOf, type Message, request, sendBytes, statusOf } from "./http.ts";
+import { makeMember } from "./members.ts";
 import { HELLO, MODEL } from "./suite.ts";
 
 setDefaultTimeout(20_000);
 
 const LOADING = "mistral-7b";
 const BROKEN = "llama-3.2-3b";
+const PRO = "qwen-14b";
 const SLOW = { x_simulate: { ttftMs: 60_000 } };
 
 let server: RunningServer;
@@ -26,12 +29,15 @@ beforeAll(async () => {
   const folder = mkdtempSync(join(tmpdir(), "oxbow-broken-"));
   const file = join(folder, "broken.gguf");
   writeFileSync(file, "this is no model");
-  const data = dataWith(({ kinds, engines }) => {
-    kinds.loading = { ...kinds.simulator, worker: "test/loading-worker.ts", simulated: false };
-    engines.loading = { kind: "loading", models: [{ id: LOADING }], slots: 1, pinned: false };
-    engines.broken = { kind: "llama", models: [{ id: BROKEN, file }], slots: 1, pinned: false };
-    engines.simulator!.slots = 1;
-  });
+  const data = dataWith(
+    ({ kinds, engines }) => {
+      kinds.loading = { ...kinds.simulator, worker: "test/loading-worker.ts", simulated: false };
+      engines.loading = { kind: "loading", models: [{ id: LOADING }], slots: 1, pinned: false };
+      engines.broken = { kind: "llama", models: [{ id: BROKEN, file }], slots: 1, pinned: false };
+      engines.simulator!.slots = 1;
+    },
+    adminPlan({ tiers: ["free", "premium"], outputTokensMax: 200_000 }),
+  );
   cleanUp.push(data.remove, () => rmSync(folder, { recursive: true }));
   const env = {
     OXBOW_DATA: data.folder,
@@ -43,7 +49,10 @@ beforeAll(async () => {
     OXBOW_ANSWER_MS_MAX: "400",
     OXBOW_CHUNK_GAP_MS_MAX: "400",
   };
-  [server, tight] = await Promise.all([startServer({ simulate: true }), startServer({ simulate: true, env })]);
+  [server, tight] = await Promise.all([
+    startServer({ simulate: true, env: { OXBOW_SETTLE_MS_MAX: "500" } }),
+    startServer({ simulate: true, env }),
+  ]);
   cleanUp.push(server.stop, tight.stop);
 }, 90_000);
 afterAll(async () => {
@@ -58,12 +67,13 @@ function ask(body: unknown, at: RunningServer = server, headers: Record<string, 
   return request(at.tap.port, "POST", "/v1/chat/completions", { headers, body: text });
 }
 
-const chat = (fields: object, at?: RunningServer) => ask({ model: MODEL, messages: HELLO, ...fields }, at);
 const respond = (fields: object) =>
   request(server.tap.port, "POST", "/v1/responses", {
     headers: AUTH,
     body: JSON.stringify({ model: MODEL, ...fields }),
   });
+const chat = (fields: object, at?: RunningServer, headers?: Record<string, string>) =>
+  ask({ model: MODEL, messages: HELLO, ...fields }, at, headers);
 const tool = (name: string, parameters: object = {}) => ({ type: "function", function: { name, parameters } });
 const schema = (schema: object) => ({ type: "json_schema", json_schema: { name: "s", strict: true, schema } });
 
@@ -196,6 +206,22 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
     message: /^Previous response with id 'resp_123' not found\./,
     param: "previous_response_id",
   },
+  output_limit_exceeded: {
+    how: () =>
+      request(tight.tap.port, "POST", "/v1/completions", {
+        headers: AUTH,
+        body: JSON.stringify({ model: MODEL, prompt: Array.from({ length: 2048 }, () => "x"), n: 128 }),
+      }),
+    message:
+      /^You asked for 262144 answers in one call, but the plan Enterprise \(2026\) allows 200000 output tokens a request/,
+    param: "n",
+  },
+  model_not_allowed: {
+    how: () => chat({ model: PRO }, tight),
+    message:
+      /^The model `qwen-14b` is of the tier pro, which the plan Enterprise \(2026\) does not have\. Pro \(2026\) and Premium \(2026\) have it\.$/,
+    param: "model",
+  },
   missing_api_key: {
     how: () => ask({ model: MODEL, messages: HELLO }, server, {}),
     message:
@@ -204,6 +230,13 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
   invalid_api_key: {
     how: () => ask({ model: MODEL, messages: HELLO }, server, { authorization: "Bearer sk-0123456789abcdefghij" }),
     message: /^Incorrect API key provided: (?!.*0123456789abcdef).*\*/,
+  },
+  insufficient_permissions: {
+    how: async () => {
+      const authorization = `Bearer ${await makeMember(server.home, "a member", "pro")}`;
+      return request(server.tap.port, "GET", "/v1/queue", { headers: { authorization } });
+    },
+    message: /^Only a key of an admin account may see who waits\.$/,
   },
   model_not_found: {
     how: () => chat({ model: "no-such-model" }),
@@ -236,6 +269,35 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
     how: () => ask("model=x", server, { ...AUTH, "content-type": "application/x-www-form-urlencoded" }),
     message: /^Unsupported Content-Type: 'application\/x-www-form-urlencoded'\./,
   },
+  idempotency_key_reuse: {
+    how: async () => {
+      await chat({}, server, { ...AUTH, "idempotency-key": "reused" });
+      return chat({ seed: 2 }, server, { ...AUTH, "idempotency-key": "reused" });
+    },
+    message: /^This Idempotency-Key was used with another path or body\./,
+    headers: NO_RETRY,
+  },
+  idempotency_in_flight: {
+    how: async () => {
+      const call = () => chat({ x_simulate: { ttftMs: 500 } }, server, { ...AUTH, "idempotency-key": "running" });
+      const both = [call(), call()];
+      const refused = await Promise.race(both);
+      await Promise.all(both);
+      return refused;
+    },
+    message: /^A request with this Idempotency-Key is still running\. Please try again in 1s\.$/,
+    headers: { "retry-after": /^1$/, "retry-after-ms": /^1000$/ },
+  },
+  idempotency_answer_not_kept: {
+    how: async () => {
+      const large = { logprobs: true, top_logprobs: 20, x_simulate: { tokens: 12_000, ttftMs: 0, itlMs: 0 } };
+      const headers = { ...AUTH, "idempotency-key": "large" };
+      expect((await chat(large, server, headers))!.body.length).toBeGreaterThan(16 << 20);
+      return chat(large, server, headers);
+    },
+    message: /^The request with this Idempotency-Key was answered and counted, but its answer was too large/,
+    headers: NO_RETRY,
+  },
   rate_limit_exceeded: {
     how: () => chat({ model: "fault-429" }),
     message: /Please try again in 1\.35s\.$/,
@@ -255,6 +317,16 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
     headers: RETRY_SOON,
   },
   model_failed: { how: () => chat({ model: BROKEN }, tight), message: /./, headers: NO_RETRY },
+  ledger_unavailable: {
+    how: async () => {
+      const refused = await whileDiskIsFull(server.pid, () => chat({}));
+      const ready = async () => (await fetch(`http://127.0.0.1:${server.port}/ready`)).ok;
+      await eventually(ready, "the server can write again");
+      return refused;
+    },
+    message: /^The server cannot record requests at the moment/,
+    headers: RETRY_SOON,
+  },
   queue_full: {
     how: () =>
       whileBusy(async () => {

@@ -135,7 +135,8 @@ export function freePort(): Promise<number> {
   });
 }
 
-async function isReady(port: number, child: Bun.Subprocess, withinMs: number): Promise<boolean> {
+/** Waits until the server says that it is ready; false when it ends, or will never be. */
+export async function isReady(port: number, child: Bun.Subprocess, withinMs: number): Promise<boolean> {
   const deadline = Date.now() + withinMs;
   while (Date.now() < deadline && child.exitCode === null && child.signalCode === null) {
     const answer = await fetch(`http://127.0.0.1:${port}/ready`).catch(() => null);

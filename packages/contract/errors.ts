@@ -51,15 +51,24 @@ export const ERRORS = {
   invalid_combination: invalid("Fields contradict each other, or messages stand in an order that means nothing.", null),
   invalid_function_parameters: invalid("A tool's parameters are not an object's.", "invalid_function_parameters"),
   invalid_schema: invalid("A JSON schema cannot be enforced.", "invalid_schema"),
-  context_length_exceeded: invalid("The prompt is longer than the model's context.", "context_length_exceeded"),
   previous_response_not_found: invalid(
     "A response is to go on from an earlier one, and none is stored.",
     "previous_response_not_found",
+  ),
+  context_length_exceeded: invalid(
+    "The prompt is longer than the model's context, or than the plan allows: the message says which.",
+    "context_length_exceeded",
+  ),
+  output_limit_exceeded: invalid(
+    "More answers in one call than the plan has output tokens for: there would not be one token for each.",
+    "output_limit_exceeded",
   ),
 
   // Who, and what may be asked for
   missing_api_key: invalid("No API key was sent.", null, 401),
   invalid_api_key: invalid("The API key is unknown, revoked or expired.", "invalid_api_key", 401),
+  model_not_allowed: invalid("The plan, or the key, does not have this model.", "model_not_allowed", 403),
+  insufficient_permissions: invalid("The key is good, but not for this.", "insufficient_permissions", 403),
   model_not_found: invalid("No such model is served here.", "model_not_found", 404),
   object_not_found: invalid("No such stored object: a response, or an item of one.", null, 404),
   unknown_url: invalid("No such path.", "unknown_url", 404),
@@ -78,9 +87,32 @@ export const ERRORS = {
     415,
   ),
 
+  // The same call again
+  idempotency_key_reuse: invalid(
+    "The Idempotency-Key was used with another path or body.",
+    "idempotency_key_reuse",
+    409,
+  ),
+  idempotency_in_flight: ours(
+    "A call with this Idempotency-Key is running.",
+    409,
+    "idempotency_in_flight",
+    "invalid_request_error",
+  ),
+  idempotency_answer_not_kept: invalid(
+    "The call with this Idempotency-Key was answered and counted, but the answer was too large to be kept.",
+    "idempotency_answer_not_kept",
+    409,
+  ),
+
   // When
-  rate_limit_exceeded: ours("Too many requests for the moment.", 429, "rate_limit_exceeded", "requests"),
-  insufficient_quota: ours("The quota is used up.", 429, "insufficient_quota", "insufficient_quota", false),
+  rate_limit_exceeded: ours(
+    "Too many requests for the moment: of this minute, at the same time, or less than a minute before the day ends.",
+    429,
+    "rate_limit_exceeded",
+    "requests",
+  ),
+  insufficient_quota: ours("The day's requests are used up.", 429, "insufficient_quota", "insufficient_quota", false),
 
   // Us and the engines
   internal_error: ours("A fault of ours.", 500, "internal_error"),
@@ -94,6 +126,11 @@ export const ERRORS = {
   model_failed: ours("The model's file cannot be loaded.", 503, "model_failed", "server_error", false),
   queue_full: ours("Too many calls wait already.", 503, "server_is_overloaded", OVERLOADED),
   queue_timeout: ours("No engine was free in time.", 503, "queue_timeout", OVERLOADED),
+  ledger_unavailable: ours(
+    "The ledger cannot write (its disk is full, for one): nothing is accepted, or finished, that could not be counted.",
+    503,
+    "ledger_unavailable",
+  ),
   shutting_down: ours("The server has been told to stop.", 503, "shutting_down", OVERLOADED),
   engine_timeout: ours("The engine fell silent.", 504, "engine_timeout"),
 } as const satisfies Record<string, ErrorKind>;
@@ -168,11 +205,14 @@ export function retryHeaders(error: ApiError): Record<string, string> {
   if (waitMs !== undefined && waitMs <= RETRY_AFTER_MS_MAX && error.kind.retry) {
     headers["retry-after-ms"] = String(Math.max(1, Math.ceil(waitMs)));
     headers["retry-after"] = String(Math.max(1, Math.ceil(waitMs / 1000)));
-  } else if (!error.kind.retry && (error.kind.status === 429 || error.kind.status >= 500)) {
+  } else if (!error.kind.retry && (RETRIED.has(error.kind.status) || error.kind.status >= 500)) {
     headers["x-should-retry"] = "false";
   }
   return headers;
 }
+
+/** Statuses below 500 that SDKs repeat by themselves. */
+const RETRIED: ReadonlySet<number> = new Set([408, 409, 429]);
 
 /** SDKs ignore longer waits and fall back to quick retries of their own. */
 const RETRY_AFTER_MS_MAX = 60_000;

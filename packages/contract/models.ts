@@ -10,6 +10,8 @@ export interface ModelObject {
   // ours
   category: string;
   tier: string;
+  /** How many requests of the day a call counts, where that is not one. */
+  weight?: number;
   /** Prompt and answer together, in tokens; null for models that do not read text. */
   context_window: number | null;
   capabilities: string[];

@@ -9,6 +9,9 @@
 //   GET /metrics              Prometheus text
 //   GET /v1/models            the wire
 //   POST /v1/chat/completions, /v1/completions
+//   POST /v1/count            PromptCount, for the body of a call to the path in the field x-oxbow-path; nothing is generated
+// A call that carries `x-oxbow-usage: 1` wants its tokens counted: an answer that is a stream says so with the same header
+// field and, behind `data: [DONE]`, in one comment line (usageComment). The gateway takes it out again.
 // A model that can never be loaded ends the worker with exit code 65 after one last line on standard error that is fit
 // for the operator's eyes and starts with `fatal: `. Every other exit is a crash, and the worker is started again.
 
@@ -16,6 +19,28 @@
 export interface WorkerHealth {
   state: "loading" | "warm";
   progress: number;
+}
+
+/** The header field by which the gateway asks for a stream's token counts, and the worker says that they will come. */
+export const USAGE_FIELD = "x-oxbow-usage";
+
+/** What follows `data: [DONE]` for the gateway's eyes. */
+export function usageComment({ prompt_tokens, completion_tokens }: TokenCounts): string {
+  return `: usage ${JSON.stringify({ prompt_tokens, completion_tokens })}\n`;
+}
+
+export interface TokenCounts {
+  prompt_tokens: number;
+  completion_tokens: number;
+}
+
+/** Where a worker counts prompts, and the field that says which endpoint the body is for. */
+export const COUNT_PATH = "/v1/count";
+export const COUNT_FIELD = "x-oxbow-path";
+
+/** What the prompt of a call costs, exactly: as `usage` would say. Images, audio and files are left out. */
+export interface PromptCount {
+  prompt_tokens: number;
 }
 
 /** Exit code (EX_DATAERR of sysexits.h) that means: do not start me again with the same file. */

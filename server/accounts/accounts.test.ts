@@ -1,10 +1,10 @@
-import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ApiError } from "@oxbow/contract";
 import fc from "fast-check";
+import { loadConfig } from "../config.ts";
 import { openStore, type Store } from "../store/store.ts";
 import { type Accounts, createAccounts } from "./accounts.ts";
 
@@ -18,12 +18,14 @@ let accounts: Accounts;
 const opened: Store[] = [];
 
 const now = () => clock;
+const shipped = loadConfig({ env: {} });
+const catalogue = () => shipped;
 
 /** The same home once more, as another process has it. */
 async function open(pepper?: string): Promise<Accounts> {
   const another = await openStore(home);
   opened.push(another);
-  return createAccounts(another, { home, now, pepper });
+  return createAccounts(another, { home, now, catalogue, pepper });
 }
 
 beforeEach(async () => {
@@ -66,6 +68,10 @@ test("the first start makes an admin account and a key, and shows the key once",
     keyId: key.slice(8, 16),
     plan,
     role: "admin",
+    trialEndsAt: null,
+    overrides: {},
+    keyModels: null,
+    keyRequestsPerDay: null,
   });
   expect(await accounts.bootstrap({ plan })).toBeNull();
   expect(await (await open()).bootstrap({ plan })).toBeNull();
@@ -93,7 +99,7 @@ test("a key made here can be the operator's choice for another home", async () =
   const key = await firstKey();
   const home2 = mkdtempSync(join(tmpdir(), "oxbow-accounts-"));
   const store2 = await openStore(home2);
-  const other = await createAccounts(store2, { home: home2, now });
+  const other = await createAccounts(store2, { home: home2, now, catalogue });
   await other.bootstrap({ plan, bootstrapKey: key });
   expect(other.identify(withKey(key)).keyId).toBe(key.slice(8, 16));
   await store2.close();
@@ -109,7 +115,7 @@ test("a chosen key that could never work stops the start, without being quoted",
   const chosen = "chosen-and-then-revoked";
   await start(chosen);
   await accounts.revokeKey((await accounts.listKeys()).find(({ name }) => name === "bootstrap key")!.id);
-  expect(await start(chosen)).toBe("OXBOW_BOOTSTRAP_KEY holds a key that was revoked or has expired. Choose another.");
+  expect(await start(chosen)).toBe("OXBOW_BOOTSTRAP_KEY holds a key that was revoked. Choose another.");
 });
 
 // Who calls
@@ -169,7 +175,7 @@ test("a key of an id that exists, with another secret, is unknown", async () => 
   // One that its own home would take: the checksum is right, the id is ours.
   const home2 = mkdtempSync(join(tmpdir(), "oxbow-accounts-"));
   const store2 = await openStore(home2);
-  const stranger = await createAccounts(store2, { home: home2, now });
+  const stranger = await createAccounts(store2, { home: home2, now, catalogue });
   const theirs = (await stranger.bootstrap({ plan }))!;
   await store.db
     .$extendTables<{ api_keys: { id: string } }>()
@@ -232,14 +238,14 @@ test("a key that was refused before it was made works once it is", async () => {
   expect(accounts.identify(withKey(chosen)).role).toBe("admin");
 });
 
-test("all keys of a disabled account are refused", async () => {
+test("all keys of a disabled account are refused, until it is enabled", async () => {
   const key = await firstKey();
   accounts.identify(withKey(key));
-  const database = new Database(join(home, "core.db"));
-  database.run("UPDATE accounts SET disabled_at = 1");
-  database.close();
+  await (await open()).disableAccount("admin");
   clock += 250;
   expect(refusalOf(withKey(key))[1]).toEndWith("Its account is disabled.");
+  await accounts.enableAccount("admin");
+  expect(accounts.identify(withKey(key)).accountName).toBe("admin");
 });
 
 test("a known key needs no database", async () => {
@@ -271,7 +277,12 @@ test("keys are listed oldest first, with when they were last used", async () => 
     createdAt: START,
     expiresAt: null,
     revokedAt: null,
+    disabledAt: null,
     lastUsedAt: START + 1005,
+    models: null,
+    requestsPerDay: null,
+    rotatedTo: null,
+    graceEndsAt: null,
   });
   expect(second).toMatchObject({ name: "second", lastUsedAt: null, expiresAt: START + 1001 });
 });
@@ -279,7 +290,7 @@ test("keys are listed oldest first, with when they were last used", async () => 
 test("last uses are written down by themselves", async () => {
   const another = await openStore(home);
   opened.push(another);
-  const quick = await createAccounts(another, { home, now, lastUsedMs: 1 });
+  const quick = await createAccounts(another, { home, now, catalogue, lastUsedMs: 1 });
   quick.identify(withKey(await firstKey()));
   const lastUsed = async () => (await accounts.listKeys())[0]!.lastUsedAt;
   for (let turn = 0; turn < 1000 && (await lastUsed()) === null; turn++) await Bun.sleep(1);
@@ -335,7 +346,7 @@ test("another pepper is noticed at the start, not by every caller", async () => 
 test("with a pepper of the operator's, none is kept in the home", async () => {
   const home2 = mkdtempSync(join(tmpdir(), "oxbow-accounts-"));
   const store2 = await openStore(home2);
-  const other = await createAccounts(store2, { home: home2, now, pepper: "a-pepper-from-the-environment" });
+  const other = await createAccounts(store2, { home: home2, now, catalogue, pepper: "a-pepper-from-the-environment" });
   const key = (await other.bootstrap({ plan }))!;
   expect(other.identify(withKey(key)).role).toBe("admin");
   expect(readdirSync(home2)).not.toContain("pepper");

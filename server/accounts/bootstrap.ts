@@ -1,15 +1,12 @@
 // The first account and the first key of a home, without which nobody could make any other.
 
 import type { Kysely, Transaction } from "kysely";
+import type { PlanRef } from "../config.ts";
 import { AccountsError } from "./errors.ts";
 import { newKey, newKeyId, readKey } from "./key.ts";
+import { stateOf } from "./keys.ts";
 import type { AccountsTables } from "./migrations.ts";
 import { digestOf } from "./pepper.ts";
-
-export interface PlanRef {
-  id: string;
-  version: number;
-}
 
 export interface BootstrapOptions {
   db: Kysely<AccountsTables>;
@@ -47,13 +44,15 @@ export function createBootstrap({ db, pepper, now, onChange }: BootstrapOptions)
     }
     const row = await tx
       .selectFrom("api_keys")
-      .select(["revoked_at", "expires_at"])
+      .select(["revoked_at", "disabled_at", "expires_at", "grace_ends_at"])
       .where("digest", "=", digestOf(pepper, key))
       .executeTakeFirst();
     if (!row) return insertKey(tx, accountId, shape === "foreign" ? newKeyId() : shape.id, key, "bootstrap key");
-    if (row.revoked_at === null && (row.expires_at === null || row.expires_at > now())) return;
+    const state = stateOf(row, now());
+    if (state === "active" || state === "grace") return;
     // Neither brought back behind the back of who revoked it, nor left to fail at the first call.
-    throw new AccountsError("OXBOW_BOOTSTRAP_KEY holds a key that was revoked or has expired. Choose another.");
+    const words = { revoked: "was revoked", disabled: "is disabled", expired: "has expired", rotated: "was rotated" };
+    throw new AccountsError(`OXBOW_BOOTSTRAP_KEY holds a key that ${words[state]}. Choose another.`);
   }
 
   return {

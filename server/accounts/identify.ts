@@ -4,19 +4,31 @@
 import { timingSafeEqual } from "node:crypto";
 import { ApiError } from "@oxbow/contract";
 import type { Kysely } from "kysely";
+import type { PlanRef } from "../config.ts";
 import type { Store } from "../store/store.ts";
 import { createCache } from "./cache.ts";
 import { maskKey, readKey } from "./key.ts";
+import { stateOf } from "./keys.ts";
 import type { AccountsTables } from "./migrations.ts";
 import { digestOf } from "./pepper.ts";
+import { type Overrides, readModels, readOverrides } from "./terms.ts";
 
-/** Who sends a request. Shared between requests, so frozen. */
+/** Who sends a request, and what of his terms is not in his plan. Shared between requests, so frozen. */
 export interface Caller {
   accountId: string;
   accountName: string;
   keyId: string;
-  plan: { id: string; version: number };
   role: "admin" | "member";
+  /** Names a row of the plans. */
+  plan: PlanRef;
+  /** Unix milliseconds. While it is in the future the account has all models, whatever the plan's tiers. */
+  trialEndsAt: number | null;
+  /** By contract: these replace the plan's numbers. null: no limit. */
+  overrides: Overrides;
+  /** A narrowed key: only these, by id. */
+  keyModels: readonly string[] | null;
+  /** A narrowed key: at most this many of the account's requests in a UTC day. */
+  keyRequestsPerDay: number | null;
 }
 
 export interface IdentifyOptions {
@@ -31,8 +43,10 @@ export interface IdentifyOptions {
 
 interface Known {
   caller: Caller;
-  /** Infinity: never. */
-  expiresAt: number;
+  /** Unix milliseconds; Infinity: never. */
+  endsAt: number;
+  /** What the key is then. */
+  endsAs: "expired" | "rotated";
 }
 
 /** An active key is about 300 bytes; more keys than this at once cost a look-up each now and then. */
@@ -85,24 +99,35 @@ export function createIdentify({ store, db, pepper, now, pollMs, onUse }: Identi
     const digest = digestOf(pepper, key);
     const [row] = store.read(
       db
-        .selectFrom("api_keys")
-        .innerJoin("accounts", "accounts.id", "api_keys.account_id")
-        .select(["api_keys.id", "digest", "expires_at", "revoked_at", "account_id", "accounts.name"])
-        .select(["role", "plan", "plan_version", "disabled_at"])
+        .selectFrom("api_keys as key")
+        .innerJoin("accounts as account", "account.id", "key.account_id")
+        .leftJoin("trials as trial", "trial.account_id", "account.id")
+        .select(["key.id", "key.digest", "key.expires_at", "key.revoked_at", "key.disabled_at", "key.grace_ends_at"])
+        .select(["key.models", "key.requests_per_day"])
+        .select(["account.id as account_id", "account.name", "account.role", "account.plan", "account.plan_version"])
+        .select(["account.overrides", "account.disabled_at as account_disabled_at", "trial.ends_at as trial_ends_at"])
         // A key without an id in it is found by its digest, which nobody without the pepper can steer.
-        .where(id === undefined ? "digest" : "api_keys.id", "=", id ?? digest),
+        .where(id === undefined ? "key.digest" : "key.id", "=", id ?? digest),
     );
     if (!row || !timingSafeEqual(Buffer.from(row.digest), Buffer.from(digest))) return "unknown";
-    if (row.revoked_at !== null) return "revoked";
-    if (row.disabled_at !== null) return "disabled";
+    const never = Number.POSITIVE_INFINITY;
+    const end = stateOf(row, never);
+    if (end === "revoked") return end;
+    if (row.account_disabled_at !== null) return "accountDisabled";
+    if (end === "disabled") return end;
     const caller: Caller = Object.freeze({
       accountId: row.account_id,
       accountName: row.name,
       keyId: row.id,
-      plan: Object.freeze({ id: row.plan, version: row.plan_version }),
       role: row.role,
+      plan: Object.freeze({ id: row.plan, version: row.plan_version }),
+      trialEndsAt: row.trial_ends_at,
+      overrides: Object.freeze(readOverrides(row.overrides)),
+      keyModels: readModels(row.models),
+      keyRequestsPerDay: row.requests_per_day,
     });
-    return { caller, expiresAt: row.expires_at ?? Number.POSITIVE_INFINITY };
+    const endsAt = Math.min(row.expires_at ?? never, row.grace_ends_at ?? never);
+    return { caller, endsAt, endsAs: end === "rotated" ? end : "expired" };
   }
 
   function identify(headers: Headers): Caller {
@@ -111,7 +136,7 @@ export function createIdentify({ store, db, pepper, now, pollMs, onUse }: Identi
     const header = headers.get("authorization") ?? "";
     const found = known.get(header) ?? lookUp(header);
     if (typeof found === "string") throw refusal(found, header);
-    if (at >= found.expiresAt) throw refusal("expired", header);
+    if (at >= found.endsAt) throw refusal(found.endsAs, header);
     onUse(found.caller.keyId, at);
     return found.caller;
   }
@@ -130,13 +155,15 @@ const MISSING =
 
 type Refusal = keyof typeof REFUSALS;
 
-/** What follows the masked key. The last three are only said to someone who holds the whole key. */
+/** What follows the masked key. From `revoked` on, they are only said to someone who holds the whole key. */
 const REFUSALS = {
   misspelled: "A character of it is wrong or missing: copy it again.",
   unknown: "You can find your API keys with `oxbow keys list`, and make one with `oxbow keys create`.",
   revoked: "It has been revoked.",
   expired: "It has expired.",
-  disabled: "Its account is disabled.",
+  rotated: "Another key has taken its place.",
+  disabled: "It is disabled.",
+  accountDisabled: "Its account is disabled.",
 };
 
 function refusal(why: Refusal, header: string): ApiError {

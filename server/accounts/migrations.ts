@@ -13,6 +13,19 @@ export type AccountsTables = {
     plan_version: number;
     created_at: number;
     disabled_at: number | null;
+    email: string | null;
+    /** Since when the address is known to be the account's own. */
+    verified_at: number | null;
+    /** JSON: numbers by contract in the place of the plan's. */
+    overrides: string | null;
+  };
+  /** One for an account and for a mailbox, ever. */
+  trials: {
+    account_id: string;
+    /** In the one form of its spellings. */
+    email: string;
+    began_at: number;
+    ends_at: number;
   };
   api_keys: {
     /** The eight characters in the key that may be shown. */
@@ -25,6 +38,14 @@ export type AccountsTables = {
     expires_at: number | null;
     revoked_at: number | null;
     last_used_at: number | null;
+    disabled_at: number | null;
+    /** JSON list of ids: only these. */
+    models: string | null;
+    /** Of the account's, this key may use so many. */
+    requests_per_day: number | null;
+    /** The key that takes its place; it is refused from `grace_ends_at` on. */
+    rotated_to: string | null;
+    grace_ends_at: number | null;
   };
   /** One row: what tells the pepper that made the digests from another one. */
   pepper_check: { id: 1; digest: string };
@@ -32,6 +53,7 @@ export type AccountsTables = {
 
 export const migrations: Record<string, Migration> = {
   "0001_accounts_and_keys": { up: accountsAndKeys },
+  "0002_terms_and_trials": { up: termsAndTrials },
 };
 
 async function accountsAndKeys(db: Kysely<unknown>): Promise<void> {
@@ -60,5 +82,28 @@ async function accountsAndKeys(db: Kysely<unknown>): Promise<void> {
     .createTable("pepper_check")
     .addColumn("id", "integer", (column) => column.primaryKey().check(sql`id = 1`))
     .addColumn("digest", "text", (column) => column.notNull())
+    .execute();
+}
+
+async function termsAndTrials(db: Kysely<unknown>): Promise<void> {
+  // One column a statement: SQLite takes no more.
+  for (const [table, column, type] of [
+    ["accounts", "email", "text"],
+    ["accounts", "verified_at", "bigint"],
+    ["accounts", "overrides", "text"],
+    ["api_keys", "disabled_at", "bigint"],
+    ["api_keys", "models", "text"],
+    ["api_keys", "requests_per_day", "bigint"],
+    ["api_keys", "rotated_to", "text"],
+    ["api_keys", "grace_ends_at", "bigint"],
+  ] as const) {
+    await db.schema.alterTable(table).addColumn(column, type).execute();
+  }
+  await db.schema
+    .createTable("trials")
+    .addColumn("account_id", "text", (column) => column.primaryKey().notNull().references("accounts.id"))
+    .addColumn("email", "text", (column) => column.notNull().unique())
+    .addColumn("began_at", "bigint", (column) => column.notNull())
+    .addColumn("ends_at", "bigint", (column) => column.notNull())
     .execute();
 }

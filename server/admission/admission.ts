@@ -1,145 +1,137 @@
-// Whether and when a call may run. It issues tickets: a place on a warm engine, held until the call has ended, however it
-// ends. Plans and quotas are decided here as well, once there is a ledger to count with; today it is one line per model.
+// Whether and when a call may run. One decision over plan, key and what was used today, then a place in the model's line. It
+// issues tickets: a slot of a warm engine and what the call holds of its account, until it has ended, however it ends.
 
 import { ApiError } from "@oxbow/contract";
+import type { Model, Plan } from "../config.ts";
+import { rateLimitHeaders } from "./headers.ts";
+import { createLimits, type LimitsOptions, type Reservation } from "./limits.ts";
+import { checkCall, type Size } from "./plan-rules.ts";
+import { createQueues, type QueuesOptions } from "./queues.ts";
+import { limitReached, type Random } from "./refusals.ts";
+import { type Caller, rulesOf, type Terms, termsOf } from "./terms.ts";
 
-export interface AdmissionOptions<E> {
-  /**
-   * A warm engine with a free slot, the slot taken; null while all are busy.
-   * @throws ApiError `model_not_ready` while the model loads, `model_failed` when it never will
-   */
-  place: (model: string) => { engine: E; release: () => void } | null;
-  /** Callers that may wait for one model at the same time. */
-  depthMax: number;
-  waitMsMax: number;
-  now: () => number;
+export type { Reservation } from "./limits.ts";
+export type { ModelQueue } from "./queues.ts";
+
+export interface AdmissionOptions<E> extends Omit<QueuesOptions<E>, "now">, LimitsOptions {
+  /** Those in force: asked for every call, so that a reload holds from the next one on. */
+  plans: () => readonly Plan[];
+  random?: Random;
+}
+
+export interface Ask extends Size {
+  caller: Caller;
+  model: Pick<Model, "id" | "tier" | "contextTokens" | "weight">;
+  signal: AbortSignal;
 }
 
 export interface Ticket<E> {
   engine: E;
   waitedMs: number;
-  /** Gives the slot back. Safe to call twice: a call can end in more than one way at once. */
+  /** Tokens of one answer, to be sent to the engine; null: what the caller sent, or left out, is fine as it is. */
+  outputTokensMax: number | null;
+  /** He asked for more. */
+  clamped: boolean;
+  /** The UTC day it counts for. */
+  day: string;
+  /** Requests it counts. */
+  units: number;
+  /** `settle` it once the ledger has the settlement; `close` does the rest. */
+  reservation: Reservation;
+  /** Gives back slot and concurrency, and the day's units unless they were settled. Safe to call twice. */
   close(): void;
 }
 
 export type Admission<E> = ReturnType<typeof createAdmission<E>>;
 
-interface Waiter<E> {
-  since: number;
-  go: (ticket: Ticket<E>) => void;
-  fail: (error: unknown) => void;
-}
-
-export function createAdmission<E>({ place, depthMax, waitMsMax, now }: AdmissionOptions<E>) {
-  const lines = new Map<string, Set<Waiter<E>>>();
-  let open = 0;
+export function createAdmission<E>(options: AdmissionOptions<E>) {
+  const { plans, now, monotonic, random = Math.random } = options;
+  const limits = createLimits(options);
+  const queues = createQueues<E>({ ...options, now: monotonic });
   let closed = false;
 
-  /** A ticket if one can be had now. A model that is still loading is no different from one that is busy: it will come. */
-  function tryPlace(model: string, since: number): Ticket<E> | ApiError | null {
+  function reserve(terms: Terms, units: number): Reservation {
+    const got = limits.reserve(rulesOf(terms, units));
+    if ("rule" in got) throw limitReached(terms, got, units, random);
+    return got;
+  }
+
+  /** A call that we send away has used nothing; one that left by itself was a request of the minute. */
+  async function enterLine({ model, signal }: Ask, { caller, plan }: Terms, reservation: Reservation) {
     try {
-      const placement = place(model);
-      if (placement === null) return null;
-      open++;
-      let held = true;
-      return {
-        engine: placement.engine,
-        waitedMs: now() - since,
-        close: () => {
-          if (!held) return;
-          held = false;
-          open--;
-          placement.release();
-        },
-      };
+      const standing = { accountId: caller.accountId, priority: plan.priority, weight: 1, accountDepthMax: null };
+      return await queues.enter(model.id, standing, signal);
     } catch (error) {
-      if (error instanceof ApiError && error.row === "model_not_ready") return error;
+      if (error instanceof ApiError) reservation.withdraw();
+      else reservation.release();
       throw error;
     }
   }
 
-  function wait(model: string, since: number, signal: AbortSignal, notReady: ApiError | null): Promise<Ticket<E>> {
-    const line = lines.get(model) ?? new Set();
-    lines.set(model, line);
-    if (line.size >= depthMax) {
-      const text = `${line.size} calls are already waiting for this model. Try again in a few seconds.`;
-      throw new ApiError("queue_full", text, { retryAfterMs: QUEUE_FULL_RETRY_MS });
-    }
-    return new Promise((resolve, reject) => {
-      const leave = () => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", hangUp);
-        line.delete(waiter);
-      };
-      const waiter: Waiter<E> = {
-        since,
-        go: (ticket) => {
-          leave();
-          resolve(ticket);
-        },
-        fail: (error) => {
-          leave();
-          reject(error);
-        },
-      };
-      const hangUp = () => waiter.fail(signal.reason);
-      const timer = setTimeout(() => {
-        const text = `No engine was free within ${waitMsMax / 1000} s. Try again.`;
-        waiter.fail(notReady ?? new ApiError("queue_timeout", text, { retryAfterMs: QUEUE_FULL_RETRY_MS }));
-      }, waitMsMax);
-      signal.addEventListener("abort", hangUp);
-      line.add(waiter);
-    });
-  }
-
   return {
     /**
-     * Waits for a slot of `model`. Decides in this order:
+     * Decides in this order, and names the first rule that is violated:
      *  1. the server is draining: refuse;
-     *  2. a slot is free and nobody waits: go at once;
-     *  3. `depthMax` callers already wait: refuse;
-     *  4. wait in order of arrival.
+     *  2. model, prompt and length of the answer, by plan, trial and key;
+     *  3. requests of the day, of the minute, and at the same time: all reserved together, or none;
+     *  4. the line of the model.
      *
-     * @throws ApiError `shutting_down` (1), `queue_full` (3), `queue_timeout` or `model_not_ready` after `waitMsMax` (4),
-     *   `model_failed`; the signal's reason on hang-up
+     * @throws ApiError `shutting_down` (1); `model_not_allowed`, `context_length_exceeded`, `output_limit_exceeded` (2);
+     *   `insufficient_quota`, `rate_limit_exceeded` (3); `queue_full`, `queue_timeout`, `model_not_ready`, `model_failed` (4);
+     *   what counting throws; the signal's reason on hang-up
      */
-    async admit(model: string, signal: AbortSignal): Promise<Ticket<E>> {
+    async admit(ask: Ask): Promise<Ticket<E>> {
       if (closed) throw draining();
-      signal.throwIfAborted();
-      const since = now();
-      const line = lines.get(model);
-      const placed = line && line.size > 0 ? null : tryPlace(model, since);
-      if (placed !== null && !(placed instanceof ApiError)) return placed;
-      return wait(model, since, signal, placed);
+      ask.signal.throwIfAborted();
+      const terms = termsOf(ask.caller, plans(), now());
+      const length = await checkCall(terms, ask);
+      // Counting takes a moment.
+      if (closed) throw draining();
+      ask.signal.throwIfAborted();
+      const reservation = reserve(terms, ask.model.weight);
+      const seat = await enterLine(ask, terms, reservation);
+      return {
+        engine: seat.engine,
+        waitedMs: seat.waitedMs,
+        ...length,
+        day: reservation.day,
+        units: reservation.units,
+        reservation,
+        close: () => {
+          seat.close();
+          reservation.release();
+        },
+      };
     },
 
-    /** Lets those who wait for `model` go, as far as there are slots. Called whenever one becomes free. */
-    pump(model: string): void {
-      for (const waiter of lines.get(model) ?? []) {
-        try {
-          const placed = tryPlace(model, waiter.since);
-          if (placed === null || placed instanceof ApiError) return;
-          waiter.go(placed);
-        } catch (error) {
-          waiter.fail(error);
-        }
-      }
+    /** What every answer to this caller tells about his limits. */
+    headers(caller: Caller): Record<string, string> {
+      return rateLimitHeaders(limits.state(rulesOf(termsOf(caller, plans(), now()), 1)));
     },
+
+    /** How the caller stands, in numbers. */
+    state: (caller: Caller) => limits.state(rulesOf(termsOf(caller, plans(), now()), 1)),
+
+    /** Lets those who wait for `model` go, as far as there are slots. To be called whenever one becomes free. */
+    pump: queues.pump,
+
+    /** The lines of all models that were called, by class. */
+    queues: queues.report,
 
     /** Admits nobody any more, and sends away who waits. Calls that run may end. */
     close(): void {
       closed = true;
-      for (const line of lines.values()) for (const waiter of line) waiter.fail(draining());
+      queues.fail(draining());
     },
 
-    counts: () => ({ open, waiting: [...lines.values()].reduce((sum, line) => sum + line.size, 0) }),
+    counts: () => ({ ...limits.counts(), waiting: queues.waiting() }),
   };
 }
 
-const QUEUE_FULL_RETRY_MS = 2_000;
+const DRAINING_RETRY_MS = 2_000;
 
 function draining(): ApiError {
   return new ApiError("shutting_down", "The server is shutting down. Try again in a few seconds.", {
-    retryAfterMs: QUEUE_FULL_RETRY_MS,
+    retryAfterMs: DRAINING_RETRY_MS,
   });
 }

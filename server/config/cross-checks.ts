@@ -22,7 +22,7 @@ export function checkNames(models: ModelNames[], file: string): void {
 }
 
 interface Tiered {
-  models: ModelNames[];
+  models: readonly ModelNames[];
   plans: { id: string; version: number; tiers: string[] }[];
   tiers: string[];
 }

@@ -6,10 +6,10 @@ export const LIMITS = {
   bodyBytesMax: [33_554_432, 1_024, 1_073_741_824],
   /** Silence while a body arrives. A slow upload may take its time as long as it keeps coming. */
   bodyIdleMsMax: [30_000, 100, 3_600_000],
-  /** Requests that wait for one model; the next one is refused at once. */
+  /** Requests of one class that wait for one model, where data/queue.yaml does not say less; the next one is refused. */
   queueDepthMax: [1_024, 0, 1_000_000],
-  /** How long one of them waits before it is refused. Clients retry by themselves, and most give up after minutes. */
-  queueWaitMsMax: [60_000, 0, 3_600_000],
+  /** How long one of them waits, where data/queue.yaml does not say less. Most clients give up after some minutes. */
+  queueWaitMsMax: [120_000, 0, 3_600_000],
   /** Silence in a stream after which a comment is sent: no client or proxy that we know cuts before 15 s. */
   keepaliveMs: [10_000, 100, 60_000],
   /** From the engine's slot to the first token: a long prompt on a processor takes minutes. */
@@ -20,6 +20,8 @@ export const LIMITS = {
   answerMsMax: [600_000, 100, 86_400_000],
   /** How long data may wait for a client that does not read. */
   slowReaderMsMax: [60_000, 100, 3_600_000],
+  /** How long the end of an answer waits for a ledger that cannot write. Longer than a disk is busy, shorter than callers wait. */
+  settleMsMax: [10_000, 100, 600_000],
   /** After SIGTERM: how long running requests may take to end. Kubernetes kills after 30 s by default. */
   drainMsMax: [30_000, 0, 3_600_000],
   /** From the start of a worker until its model is warm: large weights come from a slow disk. */

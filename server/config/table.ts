@@ -110,8 +110,11 @@ function phraseOfType(type: string, schema: Schema): string {
   const { minimum, maximum } = schema;
   switch (type) {
     case "integer":
-      if (minimum !== undefined && maximum !== undefined) return `an integer from ${minimum} to ${maximum}`;
-      return minimum === undefined ? "an integer" : `an integer ≥ ${minimum}`;
+    case "number": {
+      const kind = type === "integer" ? "an integer" : "a number";
+      if (minimum !== undefined && maximum !== undefined) return `${kind} from ${minimum} to ${maximum}`;
+      return minimum === undefined ? kind : `${kind} ≥ ${minimum}`;
+    }
     case "string":
       return schema.minLength ? "a text that is not empty" : "a text";
     case "array":

@@ -1,6 +1,7 @@
 // One engine: something that speaks the OpenAI wire, behind a unix socket (our own workers) or a URL. Sends a call on and
 // hands back the answer as it comes; what the bytes mean, and whether to try again, is decided elsewhere.
 
+import { ApiError, COUNT_FIELD, COUNT_PATH, type PromptCount } from "@oxbow/contract";
 import { type EngineAnswer, readAnswer } from "./relay.ts";
 
 export interface Engine {
@@ -28,6 +29,13 @@ export interface Engine {
    * @throws EngineUnreachable and the signal's reason as `send`; RelayedError and ApiError as `readAnswer`
    */
   call(path: string, body: Uint8Array, options: SendOptions): Promise<EngineAnswer>;
+
+  /**
+   * Tokens of the prompt of such a call, exactly, without making it. Takes no slot.
+   *
+   * @throws as `call`
+   */
+  count(path: string, body: Uint8Array, signal: AbortSignal): Promise<number>;
 }
 
 export interface SendOptions {
@@ -51,7 +59,10 @@ export class EngineUnreachable extends Error {
 }
 
 export function createEngine(
-  options: Omit<Engine, "send" | "call" | "features"> & { features: Iterable<string>; address: EngineAddress },
+  options: Omit<Engine, "send" | "call" | "count" | "features"> & {
+    features: Iterable<string>;
+    address: EngineAddress;
+  },
 ): Engine {
   const { id, kind, simulated, slots, address } = options;
   const unix = "socket" in address ? { unix: address.socket } : {};
@@ -64,6 +75,12 @@ export function createEngine(
     slots,
     features: new Set(options.features),
     call: async (path, body, sendOptions) => readAnswer(await engine.send(path, body, sendOptions)),
+    count: async (path, body, signal) => {
+      const answer = await engine.call(COUNT_PATH, body, { signal, headers: { [COUNT_FIELD]: path } });
+      const said = answer.kind === "whole" ? (JSON.parse(Buffer.from(answer.bytes).toString()) as PromptCount) : null;
+      if (typeof said?.prompt_tokens === "number") return said.prompt_tokens;
+      throw new ApiError("engine_failed", "The engine could not count the prompt. Try again.");
+    },
 
     async send(path, body, { signal, headers }) {
       try {

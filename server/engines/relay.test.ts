@@ -22,7 +22,7 @@ async function answer(response: () => Response) {
 
 const SSE = { "content-type": "text/event-stream; charset=utf-8" };
 /** Sends the parts as chunks of their own. */
-function events(parts: Uint8Array[]): Response {
+function events(parts: Uint8Array[], more: Record<string, string> = {}): Response {
   const body = new ReadableStream<Uint8Array>({
     async start(controller) {
       for (const part of parts) {
@@ -32,7 +32,7 @@ function events(parts: Uint8Array[]): Response {
       controller.close();
     },
   });
-  return new Response(body, { headers: SSE });
+  return new Response(body, { headers: { ...SSE, ...more } });
 }
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -142,4 +142,56 @@ test("an error event tells whose fault it was, for a status that can still be se
   expect(theirs!.error).toMatchObject({ status: 400 });
   const [engines] = await read(() => events([bytes(event("server_error"))]));
   expect(engines!.error).toMatchObject({ status: 502 });
+});
+
+const COMMENT = ': usage {"prompt_tokens":7,"completion_tokens":9}\n';
+const FINISHED =
+  'data: {"t":"\\"finish_reason\\":\\"stop\\"","finish_reason":null}\n\n' +
+  'data: {"finish_reason":"stop"}\n\ndata: {"finish_reason": "length"}\n\ndata: [DONE]\n\n';
+
+test("whatever the chunk borders, finishes are counted, and the token counts behind [DONE] are read and taken out", async () => {
+  const whole = bytes(FINISHED + COMMENT);
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.nat(whole.length), { maxLength: 8 }), async (cuts) => {
+      const borders = [0, ...cuts.sort((a, b) => a - b), whole.length];
+      const parts = borders.slice(1).map((end, index) => whole.subarray(borders[index], end));
+      const given = parts.filter((part) => part.length > 0);
+      const frames = await read(() => events(given, { "x-oxbow-usage": "1" }));
+      expect(textOf(frames)).toBe(FINISHED);
+      expect(frames.reduce((sum, { finishes }) => sum + finishes, 0)).toBe(2);
+      expect(frames.at(-1)).toMatchObject({ last: true, usage: { prompt_tokens: 7, completion_tokens: 9 } });
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("counts that were promised and never come do not spoil the answer", async () => {
+  const frames = await read(() => events([bytes(FINISHED), bytes(": usage")], { "x-oxbow-usage": "1" }));
+  expect(textOf(frames)).toBe(FINISHED);
+  expect(frames.at(-1)).toMatchObject({ last: true, usage: null });
+});
+
+test("an error event is a frame of its own, whatever came with it", async () => {
+  const frames = await read(() =>
+    events([bytes('data: {"finish_reason":"stop"}\n\ndata: {"error":{"message":"m"}}\n\ndata: [DONE]\n\n')]),
+  );
+  expect(frames.map(({ last, error }) => [last, error !== null])).toEqual([
+    [false, false],
+    [true, true],
+  ]);
+});
+
+test("an engine that tells its counts in an event, or in a whole answer, is understood as well", async () => {
+  const usage = '"usage": {"prompt_tokens": 3, "total_tokens": 5, "completion_tokens": 2, "d": {"cached_tokens": 1}}';
+  const frames = await read(() =>
+    events([
+      bytes('data: {"finish_reason":"stop","usage":null}\n\n'),
+      bytes(`data: {"choices":[],${usage}}\n\n`),
+      bytes("data: [DONE]\n\n"),
+    ]),
+  );
+  expect(frames.at(-1)!.usage).toEqual({ prompt_tokens: 3, completion_tokens: 2 });
+  const text = `{"choices":[{"text":"\\"usage\\":{\\"prompt_tokens\\":99}"}],${usage}}`;
+  const whole = await answer(() => new Response(text, { headers: { "content-type": "application/json" } }));
+  expect(whole).toMatchObject({ kind: "whole", usage: { prompt_tokens: 3, completion_tokens: 2 } });
 });

@@ -1,17 +1,24 @@
 // Sends one call to one engine and hands the answer back as wire bytes: whole, or one frame of whole events at a time.
-// Reads only what it must (status, the mark of an error, the end) and rebuilds nothing.
+// Reads only what it must (status, the mark of an error, how many choices have finished, the end, what it cost) and
+// rebuilds nothing.
 
-import { ApiError, type ErrorBody, RelayedError, SSE_DONE } from "@oxbow/contract";
+import { ApiError, type ErrorBody, RelayedError, SSE_DONE, type TokenCounts, USAGE_FIELD } from "@oxbow/contract";
 
-export type EngineAnswer = { kind: "whole"; bytes: Uint8Array } | { kind: "stream"; events: EventStream };
+export type EngineAnswer =
+  | { kind: "whole"; bytes: Uint8Array; usage: TokenCounts | null }
+  | { kind: "stream"; events: EventStream };
 
 /** One or more whole events, as they came. */
 export interface Frame {
   bytes: Uint8Array;
+  /** How many choices the frame finishes: how often it holds a `finish_reason` that is a text. */
+  finishes: number;
   /** The engine has said `[DONE]`, or an error: nothing follows. */
   last: boolean;
-  /** The error that is all the frame holds: of use while the status line has not gone out. */
+  /** The error event that is all the frame holds. */
   error: Error | null;
+  /** What the engine said about tokens, if it did. Only of the last frame. */
+  usage: TokenCounts | null;
 }
 
 export interface EventStream {
@@ -36,7 +43,7 @@ export async function readAnswer(response: Response): Promise<EngineAnswer> {
   if (!response.ok) throw await readRefusal(response);
   const type = response.headers.get("content-type") ?? "";
   if (type.startsWith("text/event-stream") && response.body) {
-    return { kind: "stream", events: readEvents(response.body) };
+    return { kind: "stream", events: readEvents(response.body, response.headers.has(USAGE_FIELD)) };
   }
   let bytes: Uint8Array;
   try {
@@ -47,13 +54,16 @@ export async function readAnswer(response: Response): Promise<EngineAnswer> {
   if (!type.includes("json") || bytes[0] !== 0x7b || startsWith(bytes, ERROR_BODY)) {
     throw new ApiError("engine_failed", "The engine's answer could not be understood. Try again.");
   }
-  return { kind: "whole", bytes };
+  return { kind: "whole", bytes, usage: countsIn(bytes, lastIndexOf.call(bytes, USAGE)) };
 }
 
 const ascii = (text: string) => new TextEncoder().encode(text);
 const ERROR_BODY = ascii('{"error"');
-/** Exact: inside JSON text these quotes would stand behind backslashes. */
+/** Exact, as are the others: inside JSON text these quotes would stand behind backslashes. */
 const ERROR_EVENT = Buffer.from('data: {"error"');
+const FINISH = Buffer.from('"finish_reason":');
+const USAGE = Buffer.from('"usage":');
+const USAGE_COMMENT = Buffer.from(": usage ");
 const DONE = ascii(SSE_DONE);
 const EVENT_END = Buffer.from("\n\n");
 // Searches natively, and on the array as it comes: making a Buffer of every chunk costs more than the search.
@@ -62,24 +72,35 @@ const { indexOf, lastIndexOf } = Buffer.prototype as unknown as Record<
   (this: Uint8Array, what: Uint8Array, from?: number) => number
 >;
 
-function readEvents(body: ReadableStream<Uint8Array>): EventStream {
+/** @param counted whether the engine will tell its token counts behind `[DONE]` */
+function readEvents(body: ReadableStream<Uint8Array>, counted: boolean): EventStream {
   const reader = body.getReader();
   let rest: Uint8Array | null = null;
+  let errorIsNext = false;
+  /** Of an engine that tells its counts in an event: the one with the finish, or one after it. */
+  let usage: TokenCounts | null = null;
+  let finishing = false;
   let ended = false;
 
   /** Cuts after the last whole event, keeps what follows, and looks for the end. Null: no event is whole yet. */
   function frameOf(bytes: Uint8Array): Frame | null {
     const errorAt = indexOf.call(bytes, ERROR_EVENT);
-    const cut = errorAt >= 0 ? indexOf.call(bytes, EVENT_END, errorAt) + 2 : lastIndexOf.call(bytes, EVENT_END) + 2;
-    if (cut < 2) return null;
+    const cut = cutOf(bytes, errorAt);
+    if (cut === 0) return null;
     rest = cut === bytes.length ? null : bytes.subarray(cut);
     const whole = rest === null ? bytes : bytes.subarray(0, cut);
-    const error = errorAt === 0 ? errorOf(Buffer.from(whole.subarray("data: ".length)).toString()) : null;
-    return { bytes: whole, last: errorAt >= 0 || endsWith(whole, DONE), error };
+    if (errorAt === 0) return { bytes: whole, finishes: 0, last: true, error: errorOf(textOf(whole, 6)), usage: null };
+    errorIsNext = errorAt > 0 && indexOf.call(bytes, EVENT_END, errorAt) >= 0;
+    const last = errorAt < 0 && endsWith(whole, DONE);
+    const finishes = finishesIn(whole);
+    finishing ||= finishes > 0;
+    if (finishing && !counted) usage = countsIn(whole, lastIndexOf.call(whole, USAGE)) ?? usage;
+    return { bytes: whole, finishes, last, error: null, usage: last ? usage : null };
   }
 
   // Promise callbacks instead of `await`, and as few as possible: this runs for every token of every stream.
   function next(): Promise<Frame | null> {
+    if (errorIsNext) return Promise.resolve(ending(frameOf(rest!)!));
     return ended ? Promise.resolve(null) : reader.read().then(take, breakOff);
   }
 
@@ -92,8 +113,32 @@ function readEvents(body: ReadableStream<Uint8Array>): EventStream {
       rest = bytes;
       return next();
     }
-    if (frame.last) finish();
-    return frame;
+    return frame.last ? ending(frame) : frame;
+  }
+
+  /** Completes the last frame with what the engine says behind it. */
+  function ending(frame: Frame): Frame | Promise<Frame> {
+    errorIsNext = false;
+    if (!counted || frame.error !== null) {
+      finish();
+      return frame;
+    }
+    if (rest !== null) {
+      const at = indexOf.call(rest, USAGE_COMMENT);
+      if (at >= 0 && rest[rest.length - 1] === NEWLINE) {
+        frame.usage = countsIn(rest, at);
+        finish();
+        return frame;
+      }
+    }
+    return reader.read().then(({ value, done }) => {
+      if (done || !value || (rest?.length ?? 0) > COMMENT_BYTES_MAX) {
+        finish();
+        return frame; // promised and not kept: the answer is whole all the same
+      }
+      rest = rest === null ? value : join(rest, value);
+      return ending(frame);
+    }, breakOff);
   }
 
   /** Reads to the end of the body, which keeps the connection for the next call; whatever else follows is dropped. */
@@ -116,6 +161,44 @@ function readEvents(body: ReadableStream<Uint8Array>): EventStream {
   }
 
   return { next, cancel };
+}
+
+/** What may follow `[DONE]` before the counts, and with them. */
+const COMMENT_BYTES_MAX = 4_096;
+const NEWLINE = 0x0a;
+const QUOTE = 0x22;
+const SPACE = 0x20;
+
+/** Where the next frame ends: an error event is a frame of its own, what else is whole goes together. 0: nowhere. */
+function cutOf(bytes: Uint8Array, errorAt: number): number {
+  if (errorAt > 0) return errorAt;
+  const end = errorAt === 0 ? indexOf.call(bytes, EVENT_END) : lastIndexOf.call(bytes, EVENT_END);
+  return end < 0 ? 0 : end + EVENT_END.length;
+}
+
+function finishesIn(bytes: Uint8Array): number {
+  let count = 0;
+  for (let at = indexOf.call(bytes, FINISH); at >= 0; at = indexOf.call(bytes, FINISH, at)) {
+    at += FINISH.length;
+    if (bytes[at] === SPACE) at++;
+    if (bytes[at] === QUOTE) count++;
+  }
+  return count;
+}
+
+/** The token counts that stand behind `from`; null when there are none. */
+function countsIn(bytes: Uint8Array, from: number): TokenCounts | null {
+  if (from < 0) return null;
+  // Numbers only, and the first of each name: details with names of their own may follow.
+  const text = textOf(bytes, from);
+  const prompt = /"prompt_tokens":\s*(\d+)/.exec(text)?.[1];
+  if (prompt === undefined) return null;
+  const completion = /"completion_tokens":\s*(\d+)/.exec(text)?.[1] ?? "0";
+  return { prompt_tokens: Number(prompt), completion_tokens: Number(completion) };
+}
+
+function textOf(bytes: Uint8Array, from: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + from, bytes.length - from).toString();
 }
 
 /** The error that an error event carries. Its type tells whether it is the caller's fault: no status came with it. */

@@ -13,6 +13,7 @@ export const model = (id: string, more: Partial<Model> = {}): Model => ({
   name: id,
   category: "chat",
   tier: "standard",
+  weight: 1,
   contextTokens: 4096,
   capabilities: [],
   aliases: [],

@@ -2,6 +2,7 @@
 // every answer carries.
 
 import { newId } from "@oxbow/contract";
+import type { Caller } from "../accounts/accounts.ts";
 import type { Rooms } from "./rooms.ts";
 
 export interface Exchange {
@@ -12,12 +13,23 @@ export interface Exchange {
   /** Path without query and without a slash at its end. */
   path: string;
   rooms: Rooms;
+  /** Who asks, once that is known. */
+  caller: Caller | null;
   /** Lifts the server's own idle time-out for this request: from here on our deadlines hold. */
   keepOpen: () => void;
 }
 
+/**
+ * Who asks. From here on every answer tells what is left of the plan.
+ * @throws ApiError `missing_api_key`, `invalid_api_key`
+ */
+export function identify(exchange: Exchange): Caller {
+  exchange.caller = exchange.rooms.accounts.identify(exchange.request.headers);
+  return exchange.caller;
+}
+
 export function createExchange(request: Request, path: string, rooms: Rooms, keepOpen: () => void): Exchange {
-  return { request, id: newId("req_"), startedMs: performance.now(), path, rooms, keepOpen };
+  return { request, id: newId("req_"), startedMs: performance.now(), path, rooms, caller: null, keepOpen };
 }
 
 /** The fields of every answer, with `more` on top. */
@@ -27,6 +39,9 @@ export function answerHeaders(exchange: Exchange, more: Record<string, string>):
     "openai-processing-ms": String(Math.round(performance.now() - exchange.startedMs)),
     "openai-version": "2020-10-01",
     "x-content-type-options": "nosniff",
+    // A stream is the only answer whose end is not known yet: it says what it will count instead.
+    ...("x-oxbow-units" in more ? {} : { "x-oxbow-counted": "0" }),
+    ...(exchange.caller && exchange.rooms.admission.headers(exchange.caller)),
     ...more,
   };
   if (exchange.request.headers.has("origin")) {
@@ -45,9 +60,16 @@ const EXPOSED = [
   "retry-after-ms",
   "x-should-retry",
   "x-oxbow-simulated",
+  "x-oxbow-counted",
+  "x-oxbow-units",
+  "x-oxbow-max-tokens-clamped",
+  "idempotent-replayed",
   "x-ratelimit-limit-requests",
   "x-ratelimit-remaining-requests",
   "x-ratelimit-reset-requests",
+  "x-ratelimit-limit-requests-day",
+  "x-ratelimit-remaining-requests-day",
+  "x-ratelimit-reset-requests-day",
 ].join(", ");
 
 export function sendJson(exchange: Exchange, body: unknown, status = 200, more: Record<string, string> = {}): Response {

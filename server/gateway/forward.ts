@@ -1,4 +1,5 @@
-// What of the caller's body goes on to the engine: all of it, as it came, but for the model's name and private fields.
+// What of the caller's body goes on to the engine: all of it, as it came, but for the model's name, private fields, and a
+// length beyond the plan's.
 
 import type { Model } from "../config.ts";
 
@@ -8,11 +9,19 @@ import type { Model } from "../config.ts";
  */
 const PRIVATE_FIELDS = ["priority", "nvext", "kv_transfer_params", "cache_salt"];
 
-/** The bytes to send: the caller's own unless something in them must change. */
-export function bytesFor(model: Model, body: Record<string, unknown>, bytes: Uint8Array): Uint8Array {
+/**
+ * The bytes to send: the caller's own unless something in them must change.
+ * @param limit fields to set in place of the caller's: what the plan allows
+ */
+export function bytesFor(
+  model: Model,
+  body: Record<string, unknown>,
+  bytes: Uint8Array,
+  limit: Record<string, number> | null = null,
+): Uint8Array {
   const hidden = PRIVATE_FIELDS.filter((name) => name in body);
-  if (body.model === model.id && hidden.length === 0) return bytes;
-  const sent: Record<string, unknown> = { ...body, model: model.id };
+  if (body.model === model.id && hidden.length === 0 && limit === null) return bytes;
+  const sent: Record<string, unknown> = { ...body, model: model.id, ...limit };
   for (const name of hidden) delete sent[name];
   return new TextEncoder().encode(JSON.stringify(sent));
 }

@@ -7,8 +7,10 @@ import { createCatalogue } from "./catalogue.ts";
 import { chat } from "./endpoints/chat.ts";
 import { completions } from "./endpoints/completions.ts";
 import { getModel, listModels } from "./endpoints/models.ts";
+import { queue } from "./endpoints/queue.ts";
 import { responses, storedResponse } from "./endpoints/responses.ts";
 import { health, ready } from "./endpoints/status.ts";
+import { usage } from "./endpoints/usage.ts";
 import { sendError } from "./errors.ts";
 import { answerHeaders, createExchange, type Exchange } from "./exchange.ts";
 import { createPulse } from "./pulse.ts";
@@ -24,18 +26,27 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
   "/v1/responses/*": { GET: storedResponse, DELETE: storedResponse, POST: storedResponse },
   "/v1/models": { GET: listModels },
   "/v1/models/*": { GET: getModel },
+  "/v1/queue": { GET: queue },
+  "/v1/usage": { GET: usage },
   "/health": { GET: health },
   "/ready": { GET: ready },
 };
 
 const WITH_REST = Object.keys(ENDPOINTS).filter((path) => path.endsWith("*"));
 
-export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse"> {
+export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "running" | "stopped"> {
   models: readonly Model[];
 }
 
 export function createGateway({ models, ...given }: GatewayOptions) {
-  const rooms: Rooms = { ...given, catalogue: createCatalogue(models), pulse: createPulse() };
+  let stopped = false;
+  const rooms: Rooms = {
+    ...given,
+    catalogue: createCatalogue(models),
+    pulse: createPulse(),
+    running: new Map(),
+    stopped: () => stopped,
+  };
   return {
     /** @param keepOpen lifts the server's idle time-out for this request */
     async handle(request: Request, keepOpen: () => void): Promise<Response> {
@@ -43,8 +54,11 @@ export function createGateway({ models, ...given }: GatewayOptions) {
       const response = await answer(exchange).catch((error) => sendError(exchange, error));
       return request.method === "HEAD" ? withoutBody(response) : response;
     },
-    /** Ends what runs by itself. Streams that are still open are no longer watched. */
-    stop: () => rooms.pulse.stop(),
+    /** Ends what runs by itself. Streams that are still open are no longer watched, and what cuts them off is us. */
+    stop: () => {
+      stopped = true;
+      rooms.pulse.stop();
+    },
   };
 }
 

@@ -1,12 +1,17 @@
-// The walk that every endpoint with an engine behind it takes: a ticket, the engine's answer, and back to the caller. The
-// ticket is closed on every way out.
+// The walk that every endpoint with an engine behind it takes: a ticket, the engine's answer, the ledger, and back to the
+// caller. From the ticket on, the settlement ends the call on every way out.
 
-import { ApiError, type ErrorBody, RelayedError } from "@oxbow/contract";
+import { ApiError, ERRORS, RelayedError, USAGE_FIELD } from "@oxbow/contract";
+import type { Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
 import { type Engine, type EngineAnswer, EngineUnreachable, type EventStream, type Frame } from "../fleet/fleet.ts";
+import { LedgerUnavailable } from "../ledger/ledger.ts";
 import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
-import { sendStream } from "./stream.ts";
+import { bytesFor } from "./forward.ts";
+import { type Claim, claimKey, isClaim, KEPT_BYTES_MAX, replay } from "./idempotency.ts";
+import { createSettlement, type Settlement } from "./settle.ts";
+import { type Course, sendStream, type Translation } from "./stream.ts";
 
 export interface RelayCall {
   model: Model;
@@ -14,20 +19,25 @@ export interface RelayCall {
   engine: Engine;
   /** Path at the engine: `/v1/chat/completions`. */
   path: string;
-  /** The caller's bytes, or what had to be changed in them. */
-  bytes: Uint8Array;
+  /** The body as it came. */
+  received: Uint8Array;
+  body: Record<string, unknown>;
   /** Whether a stream was asked for: else nothing comes before everything is there. */
   stream: boolean;
+  /** How many choices make the answer. */
+  choices: number;
+  /** Answers that the engine makes: with `best_of` more than `choices`. */
+  generations: number;
+  /** Tokens of the prompt, or a number that is not below them. */
+  inputTokens: number;
+  /** Tokens of a choice that were asked for; null: as many as there are. */
+  outputTokens: number | null;
+  /** The field that holds the prompt. */
+  inputField: string;
+  /** The field that limits the answer. */
+  outputField: string;
   /** For an endpoint whose answers have another form than the engine's. Without it the engine's bytes pass as they are. */
   translation?: Translation;
-}
-
-/** From the engine's form to the endpoint's: of one answer, whole or streamed. */
-export interface Translation {
-  whole(bytes: Uint8Array): Uint8Array;
-  events(events: EventStream): EventStream;
-  /** The event that says that the rest of a stream will not come. */
-  error(body: ErrorBody): string;
 }
 
 /**
@@ -39,83 +49,154 @@ export function engineOf(exchange: Exchange, model: Model): Engine {
   return exchange.rooms.fleet.serves(model.id) ?? notFound(model.id, hint);
 }
 
-/** Sends `call` on and returns the answer, whole or streamed, as the engine gave it or as the call translates it. */
+/**
+ * Sends `call` on and returns the answer, whole or streamed, as the engine gave it; or the stored one, when the call has
+ * been answered before under its `Idempotency-Key`.
+ */
 export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Response> {
-  const { limits } = exchange.rooms;
-  const { translation } = call;
+  const { limits, ledger } = exchange.rooms;
+  const more: Record<string, string> = call.engine.simulated ? { "x-oxbow-simulated": "true" } : {};
+  const asked = claimKey(exchange, call.received);
+  const found = asked && (await asked);
+  if (found !== null && !isClaim(found)) return replay(exchange, found, more);
+  if (!ledger.healthy()) {
+    found?.free();
+    throw new LedgerUnavailable("it said so before");
+  }
   const hangUp = createHangUp(exchange.request.signal);
-  const opening = open(exchange, call, hangUp);
+  const opening = open(exchange, call, hangUp, found);
   // Taken before the status line goes out, so that an engine that fails at once gets its own status; but not for so long
   // that the caller gives up: then he gets his headers, and comments until it comes.
   const opened = call.stream ? await inTime(opening, limits.keepaliveMs) : await opening.finally(hangUp.clear);
-  const more: Record<string, string> = call.engine.simulated ? { "x-oxbow-simulated": "true" } : {};
+  if (opened?.clampedTo) more["x-oxbow-max-tokens-clamped"] = String(opened.clampedTo);
   if (opened?.answer.kind !== "whole") {
-    const events = eventsOf(opening, opened, hangUp);
-    return sendStream(exchange, translation?.events(events) ?? events, more, translation?.error);
+    more["x-oxbow-units"] = String(call.model.weight);
+    return sendStream(exchange, courseOf(opening, opened, hangUp), call.choices, more, call.translation);
   }
-  opened.close();
-  const bytes = translation?.whole(opened.answer.bytes) ?? opened.answer.bytes;
+  const { usage } = opened.answer;
+  const bytes = call.translation?.whole(opened.answer.bytes) ?? opened.answer.bytes;
+  const kept = bytes.length > KEPT_BYTES_MAX ? null : { status: 200, contentType: "application/json", bytes };
+  await opened.settlement.complete(usage, kept);
+  more["x-oxbow-counted"] = String(opened.units);
   const headers = answerHeaders(exchange, { "content-type": "application/json", ...more });
   return new Response(bytes as Uint8Array<ArrayBuffer>, { headers });
 }
 
-/** An answer that has begun, and the slot it holds. */
+/** An answer that has begun, and what is to become of its call. */
 interface Opened {
   answer: EngineAnswer;
   /** Of a stream. */
   first: Frame | null;
-  close: () => void;
+  units: number;
+  /** The plan's cap on the answer, when the call asked for more. */
+  clampedTo: number | null;
+  settlement: Settlement;
 }
 
-/**
- * Waits for a ticket and for the beginning of the answer. An engine that turns out to be gone has seen nothing of the call:
- * it goes back into the line, once, and by then the fleet knows.
- */
-async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp): Promise<Opened> {
-  try {
-    return await begin(exchange, call, hangUp);
-  } catch (error) {
-    if (!(error instanceof EngineUnreachable) || hangUp.signal.aborted) throw asApiError(error, hangUp.signal);
-    await Bun.sleep(GONE_PAUSE_MS);
-    return begin(exchange, call, hangUp).catch((again) => {
-      throw asApiError(again, hangUp.signal);
-    });
-  }
-}
-
-/** A process's end is noticed a moment after its socket has closed. */
-const GONE_PAUSE_MS = 50;
-
-async function begin(exchange: Exchange, call: RelayCall, hangUp: HangUp): Promise<Opened> {
-  const { rooms, request } = exchange;
-  const ticket = await rooms.admission.admit(call.model.id, hangUp.signal);
+/** Waits for a ticket and for the beginning of the answer. */
+async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: Claim | null): Promise<Opened> {
+  const { signal } = hangUp;
+  const ticket = await admit(exchange, call, signal).catch((error) => {
+    claim?.free();
+    throw error;
+  });
+  const settlement = createSettlement(exchange, call, ticket, claim);
   try {
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
-    if (!call.stream) hangUp.after(rooms.limits.answerMsMax);
-    const headers = ticket.engine.simulated ? simulationFields(request.headers) : {};
-    const answer = await ticket.engine.call(call.path, call.bytes, { signal: hangUp.signal, headers });
+    if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
+    const { engine } = ticket;
+    const headers = fieldsFor(engine, exchange, call);
+    const bytes = bytesOf(call, ticket);
+    const answer = await reach(signal, () =>
+      patiently(signal, () => engine.call(call.path, bytes, { signal, headers })),
+    );
     const first = answer.kind === "stream" ? await answer.events.next() : null;
     if (first?.error) throw first.error;
-    return { answer, first, close: ticket.close };
+    const clampedTo = ticket.clamped ? ticket.outputTokensMax : null;
+    return { answer, first, units: ticket.units, clampedTo, settlement };
   } catch (error) {
-    ticket.close();
+    settlement.failed(error);
     throw error;
   }
 }
 
-function asApiError(error: unknown, signal: AbortSignal): unknown {
-  if (error instanceof ApiError || error instanceof RelayedError) return error;
-  if (signal.aborted) return signal.reason;
-  const retryAfterMs = UNREACHABLE_RETRY_MS;
-  return new ApiError("engine_failed", "The engine could not be reached. Try again.", { cause: error, retryAfterMs });
+/** What is sent: the caller's own length, unless the plan allows less. */
+function bytesOf({ model, body, received, outputTokens, outputField }: RelayCall, ticket: Ticket<Engine>): Uint8Array {
+  const { outputTokensMax } = ticket;
+  const fits = outputTokensMax === null || outputTokensMax === outputTokens;
+  return bytesFor(model, body, received, fits ? null : { [outputField]: outputTokensMax });
+}
+
+function admit(exchange: Exchange, call: RelayCall, signal: AbortSignal): Promise<Ticket<Engine>> {
+  return exchange.rooms.admission.admit({
+    caller: exchange.caller!,
+    model: call.model,
+    inputTokens: call.inputTokens,
+    countTokens: () => {
+      const inTime = AbortSignal.any([signal, AbortSignal.timeout(COUNT_MS_MAX)]);
+      return reach(signal, () => call.engine.count(call.path, call.received, inTime));
+    },
+    inputField: call.inputField,
+    outputTokens: call.outputTokens,
+    choices: call.generations,
+    signal,
+  });
+}
+
+/** A tokenizer reads megabytes in a second. */
+const COUNT_MS_MAX = 10_000;
+
+/**
+ * A worker that has just died is back in a moment, at the same address, and has seen nothing of the call: so the call waits
+ * for it, with its place, instead of failing with those whose answers were cut.
+ */
+async function patiently<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
+  const until = performance.now() + GONE_MS_MAX;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isBetweenLives(error) || signal.aborted || performance.now() > until) throw error;
+      await Bun.sleep(GONE_PAUSE_MS);
+    }
+  }
+}
+
+/** Nobody listens yet, or a worker that is still loading does. */
+function isBetweenLives(error: unknown): boolean {
+  if (error instanceof RelayedError) return error.body.error.code === ERRORS.model_not_ready.code;
+  return error instanceof EngineUnreachable && (error.cause as { code?: unknown } | undefined)?.code !== "ECONNRESET";
+}
+
+/** A small model is back in a second; a large one is worth telling the caller about. */
+const GONE_MS_MAX = 5_000;
+const GONE_PAUSE_MS = 50;
+
+/** What `ask` of an engine comes to. @throws ApiError `engine_failed` when nobody is there */
+async function reach<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof ApiError || error instanceof RelayedError) throw error;
+    if (signal.aborted) throw signal.reason;
+    throw new ApiError("engine_failed", "The engine could not be reached. Try again.", {
+      cause: error,
+      retryAfterMs: UNREACHABLE_RETRY_MS,
+    });
+  }
 }
 
 /** A worker is back after about this long. */
 const UNREACHABLE_RETRY_MS = 1_000;
 
-/** What a caller tells the simulator: what to do, and that an SDK is trying again. No other engine gets fields of a caller. */
-function simulationFields(headers: Headers): Record<string, string> {
-  const fields: Record<string, string> = {};
+/**
+ * Streams are asked to tell their token counts. The simulator also gets what a caller tells it: what to do, and that an SDK
+ * is trying again. No other engine gets fields of a caller.
+ */
+function fieldsFor(engine: Engine, exchange: Exchange, { stream }: RelayCall): Record<string, string> {
+  const fields: Record<string, string> = stream ? { [USAGE_FIELD]: "1" } : {};
+  if (!engine.simulated) return fields;
+  const { headers } = exchange.request;
   for (const name of ["x-simulate", "x-stainless-retry-count"]) {
     const value = headers.get(name);
     if (value !== null) fields[name] = value;
@@ -123,8 +204,8 @@ function simulationFields(headers: Headers): Record<string, string> {
   return fields;
 }
 
-/** The events of an answer that has begun, or is still to begin. Cancelling also gives the slot back. */
-function eventsOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangUp): EventStream {
+/** The events of an answer that has begun, or is still to begin. */
+function courseOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangUp): Course {
   let begun = opened;
   let events: EventStream | null = null;
   const begin = (now: Opened) => {
@@ -135,16 +216,17 @@ function eventsOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangU
     return now.first;
   };
   return {
+    settlement: () => begun?.settlement ?? null,
     next: () => events?.next() ?? (begun ? Promise.resolve(begin(begun)) : opening.then(begin)),
-    cancel: () => {
+    cancel: (tokenSent) => {
       hangUp.clear();
       if (begun === null) hangUp.now();
       opening.then(
-        ({ answer, close }) => {
+        ({ answer, settlement }) => {
           if (answer.kind === "stream") answer.events.cancel();
-          close();
+          settlement.cancelled(tokenSent);
         },
-        () => {}, // it closed its ticket itself
+        () => {}, // it settled with its ticket itself
       );
     },
   };

@@ -1,22 +1,32 @@
 // What the gateway needs of the other rooms, and its settings. main.ts builds the rooms and hands them in.
 
-import type { Accounts } from "../accounts/accounts.ts";
+import type { UsageToday } from "@oxbow/contract";
+import type { Accounts, Caller } from "../accounts/accounts.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { Limits } from "../config.ts";
 import type { Engine, Fleet } from "../fleet/fleet.ts";
+import type { Ledger } from "../ledger/ledger.ts";
 import type { Catalogue } from "./catalogue.ts";
+import type { Running } from "./idempotency.ts";
 import type { Pulse } from "./pulse.ts";
 
 export interface Rooms {
   accounts: Pick<Accounts, "identify">;
-  admission: Pick<Admission<Engine>, "admit">;
+  admission: Pick<Admission<Engine>, "admit" | "headers" | "queues">;
   fleet: Pick<Fleet, "serves" | "states" | "ready">;
+  ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy">;
+  usage: Ledger["usage"];
+  /** How the quota of the caller's day stands. */
+  usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;
   catalogue: Catalogue;
   pulse: Pulse;
+  running: Running;
   limits: Limits;
   version: string;
   /** True once the server has been told to stop. */
   draining: () => boolean;
+  /** True once what still runs is cut off: who is gone from then on has not left by himself. */
+  stopped: () => boolean;
   log: Log;
 }
 

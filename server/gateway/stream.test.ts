@@ -1,16 +1,17 @@
 import { expect, test } from "bun:test";
-import { ApiError, type ErrorBody, RelayedError } from "@oxbow/contract";
-import type { EventStream, Frame } from "../fleet/fleet.ts";
+import { ApiError, RelayedError } from "@oxbow/contract";
+import type { Frame } from "../fleet/fleet.ts";
 import { createExchange } from "./exchange.ts";
 import type { Beat } from "./pulse.ts";
 import type { Rooms } from "./rooms.ts";
-import { sendStream } from "./stream.ts";
+import type { Settlement } from "./settle.ts";
+import { type Course, sendStream } from "./stream.ts";
 
 const encoder = new TextEncoder();
 const LIMITS = { keepaliveMs: 10, firstTokenMsMax: 100, chunkGapMsMax: 50, slowReaderMsMax: 60 };
 
 /** A stream under test: an engine that speaks when told, a clock that moves when told, and the caller's end of it. */
-function setUp(errorEvent?: (body: ErrorBody) => string) {
+function setUp({ choices = 1, keeps = false } = {}) {
   let clock = 0;
   const beats = new Set<Beat>();
   const pulse = {
@@ -37,15 +38,40 @@ function setUp(errorEvent?: (body: ErrorBody) => string) {
       breakOff = reject;
     });
   const seen = { cancelled: 0 };
-  const events: EventStream = { next, cancel: () => void seen.cancelled++ };
-  const response = sendStream(exchange, events, {}, errorEvent);
+  /** What became of the call, as the ledger would be told. */
+  const told: unknown[] = [];
+  const written = Promise.withResolvers<void>();
+  let open = true;
+  const tell = (...what: unknown[]) => {
+    if (open) told.push(...what);
+    open = false;
+  };
+  const settlement: Settlement = {
+    keeps,
+    firstToken: () => {},
+    complete: (usage, answer) => {
+      tell("complete", usage, answer && new TextDecoder().decode(answer.bytes));
+      return written.promise;
+    },
+    cancelled: (tokenSent) => tell("cancelled", tokenSent),
+    failed: () => tell("failed"),
+  };
+  const cancel = (tokenSent: boolean) => {
+    seen.cancelled++;
+    settlement.cancelled(tokenSent);
+  };
+  const course: Course = { next, cancel, settlement: () => settlement };
+  const response = sendStream(exchange, course, choices, {});
   const reader = response.body!.getReader();
   return {
     response,
     seen,
+    told,
+    written,
     caller,
     beats,
-    say: (text: string, last = false) => speak({ bytes: encoder.encode(text), last, error: null }),
+    say: (text: string, more: Partial<Frame> = {}) =>
+      speak({ bytes: encoder.encode(text), finishes: 0, last: false, error: null, usage: null, ...more }),
     breakOff: (error: unknown) => breakOff(error),
     read: async () => {
       const { value, done } = await reader.read();
@@ -62,13 +88,14 @@ const settled = () => Bun.sleep(0);
 
 test("events pass as they are, and after the last one the slot is free", async () => {
   const stream = setUp();
+  stream.written.resolve();
   const first = stream.read();
   await settled();
   stream.say("data: 1\n\n");
   expect(await first).toBe("data: 1\n\n");
   const second = stream.read();
   await settled();
-  stream.say("data: [DONE]\n\n", true);
+  stream.say("data: [DONE]\n\n", { last: true });
   expect(await second).toBe("data: [DONE]\n\n");
   expect(await stream.read()).toBeNull();
   expect(stream.seen.cancelled).toBe(1);
@@ -158,11 +185,115 @@ test("hanging up frees the slot once, whichever way it is noticed", async () => 
   }
 });
 
-test("an endpoint with errors of its own form writes them itself", async () => {
-  const stream = setUp(({ error }) => `event: failed\ndata: "${error.code}"\n\n`);
-  const first = stream.read();
+const USAGE = { prompt_tokens: 2, completion_tokens: 1 };
+
+/** Reads the next piece after the engine has said these, one by one. */
+async function readAfter(stream: ReturnType<typeof setUp>, says: [text: string, more?: Partial<Frame>][]) {
+  const piece = stream.read();
+  for (const [text, more] of says) {
+    await settled();
+    stream.say(text, more);
+  }
   await settled();
-  stream.breakOff(new ApiError("engine_interrupted", "gone"));
-  expect(await first).toBe('event: failed\ndata: "engine_interrupted"\n\n');
+  return piece;
+}
+const TOKEN = 'data: {"delta":{"content":"x"}}\n\n';
+const ROLE = 'data: {"delta":{"role":"assistant","content":""}}\n\n';
+
+test("from the finish of the last choice on everything waits for the ledger, and comes as it was", async () => {
+  const stream = setUp({ choices: 2 });
+  expect(await readAfter(stream, [["data: 1\n\n", { finishes: 1 }]])).toBe("data: 1\n\n");
+  let seen: string | null = null;
+  const rest = stream.read().then((text) => {
+    seen = text;
+  });
+  await settled();
+  stream.say("data: 2\n\n", { finishes: 1 });
+  await settled();
+  stream.say("data: usage\n\n");
+  await settled();
+  expect(stream.told).toEqual([]);
+  stream.say("data: [DONE]\n\n", { last: true, usage: USAGE });
+  await settled();
+  expect(stream.told).toEqual(["complete", USAGE, null]);
+  expect(seen).toBeNull();
+  stream.written.resolve();
+  await rest;
+  expect(seen!).toBe("data: 2\n\ndata: usage\n\ndata: [DONE]\n\n");
   expect(await stream.read()).toBeNull();
+});
+
+test("an answer that the ledger cannot write does not end: an error stands in place of its finish", async () => {
+  const stream = setUp();
+  expect(await readAfter(stream, [[TOKEN]])).toBe(TOKEN);
+  const rest = stream.read();
+  await settled();
+  stream.say("data: 2\n\ndata: [DONE]\n\n", { finishes: 1, last: true });
+  stream.written.reject(new ApiError("ledger_unavailable", "no"));
+  expect(JSON.parse((await rest)!.slice(6)).error.code).toBe("ledger_unavailable");
+  expect(await stream.read()).toBeNull();
+  expect(stream.seen.cancelled).toBe(1);
+});
+
+test("a caller who leaves is asked for what he got: nothing before the first token, the call after it", async () => {
+  const before = setUp();
+  expect(await readAfter(before, [[ROLE]])).toBe(ROLE);
+  before.caller.abort();
+  expect(before.told).toEqual(["cancelled", false]);
+
+  const after = setUp();
+  expect(await readAfter(after, [[ROLE]])).toBe(ROLE);
+  expect(await readAfter(after, [[TOKEN]])).toBe(TOKEN);
+  after.caller.abort();
+  expect(after.told).toEqual(["cancelled", true]);
+
+  const held = setUp();
+  void held.read().catch(() => {});
+  await settled();
+  held.say(TOKEN, { finishes: 1 });
+  await settled();
+  held.caller.abort();
+  expect(held.told).toEqual(["cancelled", false]);
+});
+
+test("a caller who leaves while the ledger writes has had a complete answer", async () => {
+  const stream = setUp();
+  expect(await readAfter(stream, [[TOKEN]])).toBe(TOKEN);
+  void stream.read().catch(() => {});
+  await settled();
+  stream.say("data: [DONE]\n\n", { last: true });
+  await settled();
+  stream.caller.abort();
+  stream.written.resolve();
+  await settled();
+  expect(stream.told).toEqual(["complete", null, null]);
+});
+
+test("an engine's error takes the place of what was held back", async () => {
+  const stream = setUp();
+  const event = 'data: {"error":{"message":"m"}}\n\n';
+  const piece = await readAfter(stream, [
+    ["data: 1\n\n", { finishes: 1 }],
+    [event, { last: true, error: new Error("m") }],
+  ]);
+  expect(piece).toBe(event);
+  expect(stream.told).toEqual(["failed"]);
+});
+
+test("for a repeat all events are kept, up to a bound", async () => {
+  const stream = setUp({ keeps: true });
+  expect(await readAfter(stream, [[TOKEN]])).toBe(TOKEN);
+  void stream.read();
+  await settled();
+  stream.say("data: [DONE]\n\n", { last: true });
+  await settled();
+  expect(stream.told).toEqual(["complete", null, `${TOKEN}data: [DONE]\n\n`]);
+
+  const large = setUp({ keeps: true });
+  for (let at = 0; at < 5; at++) await readAfter(large, [[`data: ${"x".repeat(4 << 20)}\n\n`]]);
+  void large.read();
+  await settled();
+  large.say("data: [DONE]\n\n", { last: true });
+  await settled();
+  expect(large.told).toEqual(["complete", null, null]);
 });

@@ -1,36 +1,68 @@
-// Passes an engine's events on to the caller as they come, and says so when the rest will not come. Pulled by the caller:
-// a slow reader slows the engine down, and one that has stopped reading is cut off.
+// Passes an engine's events on to the caller as they come, and says so when the rest will not come. The events that make
+// the answer complete are held back until the ledger has it. Pulled by the caller: a slow reader slows the engine down,
+// and one that has stopped reading is cut off.
 
 import { ApiError, type ErrorBody, SSE_HEADERS, SSE_KEEPALIVE, sseEvent } from "@oxbow/contract";
 import type { EventStream, Frame } from "../fleet/fleet.ts";
 import { errorEventBody } from "./errors.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
+import { KEPT_BYTES_MAX } from "./idempotency.ts";
 import type { Beat } from "./pulse.ts";
+import type { Settlement } from "./settle.ts";
+
+/** From the engine's form to the endpoint's: of one answer, whole or streamed. */
+export interface Translation {
+  whole(bytes: Uint8Array): Uint8Array;
+  /** What the engine's next events are in the endpoint's form: empty for those that make none of their own. */
+  push(bytes: Uint8Array): Uint8Array;
+  /** The event that says that the rest of a stream will not come. */
+  error(body: ErrorBody): string;
+}
+
+/** The events of a call, and what is to become of it. */
+export interface Course extends Pick<EventStream, "next"> {
+  /** Hangs up on the engine, and on a call that has not ended yet. @param tokenSent whether the caller has got a token */
+  cancel(tokenSent: boolean): void;
+  /** There once the first frame is; null while the call waits. */
+  settlement(): Settlement | null;
+}
 
 const encoder = new TextEncoder();
 const KEEPALIVE = encoder.encode(SSE_KEEPALIVE);
 
 /**
- * @param events what the engine says; cancelled once the stream has ended, however it ended
- * @param errorEvent how this endpoint says in the stream that the rest will not come
+ * @param course what the engine says; cancelled once the stream has ended, however it ended
+ * @param choices how many choices have to finish before the answer is complete
+ * @param translation for an endpoint whose events have another form than the engine's
  */
 export function sendStream(
   exchange: Exchange,
-  events: EventStream,
+  course: Course,
+  choices: number,
   more: Record<string, string>,
-  errorEvent: (body: ErrorBody) => string = sseEvent,
+  translation?: Translation,
 ): Response {
   const { limits, pulse } = exchange.rooms;
   let waitingForEngine = false;
   let ended = false;
   let started = false;
+  /** Whether a token has come, and whether one has been passed on. */
+  let tokenSeen = false;
+  let tokenSent = false;
+  let finished = 0;
+  /** From the last finish on. */
+  let held: Uint8Array[] | null = null;
+  let heldBytes = 0;
+  /** What was passed on, when a repeat is to get it again. */
+  const passed: Uint8Array[] = [];
+  let passedBytes = 0;
 
   function end(): void {
     if (ended) return;
     ended = true;
     pulse.remove(beat);
     exchange.request.signal.removeEventListener("abort", hangUp);
-    events.cancel();
+    course.cancel(tokenSent);
   }
   const hangUp = () => end();
 
@@ -61,33 +93,93 @@ export function sendStream(
   /** The status is spent: an error event tells, and no `[DONE]` follows, so that nothing looks finished. */
   function fail(error: unknown): void {
     if (ended) return;
-    controllerOf?.enqueue(encoder.encode(errorEvent(errorEventBody(exchange, error))));
-    controllerOf?.close();
+    course.settlement()?.failed(error);
+    finish(encoder.encode((translation?.error ?? sseEvent)(errorEventBody(exchange, error))));
+  }
+
+  function finish(bytes: Uint8Array): void {
+    controllerOf!.enqueue(bytes);
+    controllerOf!.close();
     end();
   }
 
   // Promise callbacks instead of `await`, and as few as possible: this runs for every token of every stream.
   function pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     controllerOf = controller;
-    waitingForEngine = true;
-    askedMs = pulse.now();
-    return events.next().then(deliver, fail);
+    return fetchNext();
   }
 
-  function deliver(frame: Frame | null): void {
+  function fetchNext(): Promise<void> {
+    waitingForEngine = true;
+    askedMs = pulse.now();
+    return course.next().then(deliver, fail);
+  }
+
+  function deliver(frame: Frame | null): void | Promise<void> {
     if (ended) return;
+    if (frame === null) return fail(new ApiError("engine_interrupted", "The engine broke off. Try again."));
     waitingForEngine = false;
     started = true;
     beat.lastMs = pulse.now();
-    if (frame) controllerOf!.enqueue(frame.bytes);
-    if (frame === null || frame.last) {
-      controllerOf!.close();
-      end();
+    const bytes = translation ? translation.push(frame.bytes) : frame.bytes;
+    if (frame.error) {
+      course.settlement()!.failed(frame.error);
+      return finish(bytes);
     }
+    if (!tokenSeen && holdsToken(frame)) {
+      tokenSeen = true;
+      course.settlement()!.firstToken();
+    }
+    finished += frame.finishes;
+    if (held !== null || finished >= choices || frame.last) return hold(frame, bytes);
+    if (bytes.length === 0) return fetchNext();
+    controllerOf!.enqueue(bytes);
+    tokenSent = tokenSeen;
+    if (course.settlement()!.keeps) keep(bytes);
   }
 
-  exchange.request.signal.addEventListener("abort", hangUp);
+  function keep(bytes: Uint8Array): void {
+    passedBytes += bytes.length;
+    if (passedBytes <= KEPT_BYTES_MAX) passed.push(bytes);
+    else passed.length = 0;
+  }
+
+  /** Keeps what makes the answer complete until all of it is there, and the ledger has it. */
+  function hold(frame: Frame, bytes: Uint8Array): void | Promise<void> {
+    held ??= [];
+    held.push(bytes);
+    heldBytes += bytes.length;
+    if (heldBytes > KEPT_BYTES_MAX) return fail(new ApiError("engine_failed", "The engine did not end its answer."));
+    if (!frame.last) return fetchNext();
+    const all = joined(held);
+    return course
+      .settlement()!
+      .complete(frame.usage, kept(all))
+      .then(() => ended || finish(all), fail) as Promise<void>;
+  }
+
+  function kept(last: Uint8Array) {
+    if (passedBytes + last.length > KEPT_BYTES_MAX || !course.settlement()!.keeps) return null;
+    return { status: 200, contentType: SSE_HEADERS["content-type"], bytes: joined([...passed, last]) };
+  }
+
   pulse.add(beat);
+  exchange.request.signal.addEventListener("abort", hangUp);
+  if (exchange.request.signal.aborted) hangUp(); // while the answer began: nobody will tell a second time
   const body = new ReadableStream<Uint8Array>({ pull, cancel: hangUp }, { highWaterMark: 0 });
   return new Response(body, { headers: answerHeaders(exchange, { ...SSE_HEADERS, ...more }) });
 }
+
+function joined(parts: Uint8Array[]): Uint8Array {
+  return parts.length === 1 ? parts[0]! : new Uint8Array(Buffer.concat(parts));
+}
+
+/** Engines may open a stream with the role alone, before there is a token. */
+function holdsToken({ bytes, finishes }: Frame): boolean {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
+  const events = text.match(/^data: /gm)?.length ?? 0;
+  if (events === 0) return false;
+  return events > 1 || finishes > 0 || !ROLE_ALONE.test(text);
+}
+
+const ROLE_ALONE = /"delta":\{"role":"assistant"(,"content":(""|null))?(,"refusal":null)?\}/;

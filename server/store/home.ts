@@ -1,7 +1,7 @@
 // The home folder: made when it is missing, and held by one server at a time.
 
 import { Database } from "bun:sqlite";
-import { accessSync, chmodSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** What is wrong with the home folder or a file in it: one line that says what to do. */
@@ -39,7 +39,8 @@ export function lockHome(home: string): HomeLock {
   let database: Database | undefined;
   try {
     database = new Database(join(home, "lock.db"), { create: true });
-    database.run("PRAGMA busy_timeout = 0");
+    // Long enough for one who only looks, as `serverOn` does.
+    database.run("PRAGMA busy_timeout = 100");
     database.run("BEGIN EXCLUSIVE");
     writeFileSync(pidFile, `${process.pid}\n`);
   } catch (cause) {
@@ -55,6 +56,27 @@ export function lockHome(home: string): HomeLock {
       held.close();
     },
   };
+}
+
+/**
+ * The process id of the server that holds `home`; null when none does. Its file alone would not do: after `kill -9` the
+ * number may have come to mean another process.
+ */
+export function serverOn(home: string): number | null {
+  const file = join(home, "lock.db");
+  if (!existsSync(file)) return null;
+  const database = new Database(file, { readonly: true });
+  try {
+    database.run("PRAGMA busy_timeout = 0");
+    database.query("SELECT 1 FROM sqlite_schema").get();
+    return null; // reading was possible, so nobody has it for himself
+  } catch (error) {
+    if (!(error instanceof Error && codeOf(error) === "SQLITE_BUSY")) throw asHomeError(home, error);
+    const pid = Number(/\d+/.exec(holderOf(join(home, "server.pid")))?.[0]);
+    return Number.isSafeInteger(pid) ? pid : null;
+  } finally {
+    database.close();
+  }
 }
 
 function holderOf(pidFile: string): string {

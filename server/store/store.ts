@@ -9,7 +9,7 @@ import { type Migration, Migrator } from "kysely/migration";
 import { bunSqliteDialect } from "./dialect.ts";
 import { asHomeError, HomeError, prepareHome } from "./home.ts";
 
-export { HomeError, type HomeLock, lockHome } from "./home.ts";
+export { asHomeError, HomeError, type HomeLock, lockHome, prepareHome, serverOn } from "./home.ts";
 
 type NoTables = Record<never, never>;
 

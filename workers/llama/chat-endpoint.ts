@@ -52,21 +52,36 @@ export async function chat(body: Record<string, unknown>, request: Request, host
     : Response.json(await wholeChat(plan, id, created, request.signal, host));
 }
 
-function planChat(body: Record<string, unknown>, host: Host): Plan {
+/** @throws ApiError for what is no call, and for a prompt that is far too long to be counted */
+export function countChat(body: Record<string, unknown>, host: Host): number {
+  const call = readCall(body, host);
+  return promptOf(call, toolPolicyOf(call), host).length;
+}
+
+function readCall(body: Record<string, unknown>, host: Host): ChatRequest {
   const call = parseChatRequest(body);
-  const { model, loaded } = host;
-  const { vocabulary, template, contextTokens } = loaded;
-  refuseOtherModels(model, call.model);
+  refuseOtherModels(host.model, call.model);
   refuseUnsupported(call, LLAMA_FEATURES, call.model);
-  const policy = toolPolicyOf(call);
-  const output = planOutput(call, template);
+  return call;
+}
+
+function promptOf(call: ChatRequest, policy: ToolPolicy, { loaded }: Host): Uint32Array {
   const guard = loaded.guard(call.messages);
-  const text = template.render(guard.messages, {
+  const text = loaded.template.render(guard.messages, {
     tools: policy.mode === "none" ? [] : policy.tools,
     reasoningEffort: call.reasoning_effort,
   });
   refuseHuge(text, loaded, "messages");
-  const prompt = Uint32Array.from(vocabulary.tokenizeChat(text, guard.restore));
+  return Uint32Array.from(loaded.vocabulary.tokenizeChat(text, guard.restore));
+}
+
+function planChat(body: Record<string, unknown>, host: Host): Plan {
+  const call = readCall(body, host);
+  const { loaded } = host;
+  const { vocabulary, template, contextTokens } = loaded;
+  const policy = toolPolicyOf(call);
+  const output = planOutput(call, template);
+  const prompt = promptOf(call, policy, host);
   refuseTooLong(prompt.length, contextTokens, "messages");
   return {
     call,
@@ -159,7 +174,9 @@ function streamChat(plan: Plan, id: string, created: number, request: Request, h
       send(chunks.finish(index, finish, answer.leftover()));
       return outcome;
     });
-    if (includeUsage) send(chunks.usage(usage(plan, outcomes, answers)));
+    const total = usage(plan, outcomes, answers);
+    if (includeUsage) send(chunks.usage(total));
+    return total;
   });
 }
 

@@ -55,7 +55,9 @@ export async function complete(body: Record<string, unknown>, request: Request, 
     const chunks = createCompletionChunks(head);
     return await streamResponse(request, host.log, async (send, signal) => {
       const finished = await generateAll(plan, host, signal, (choice) => send(chunks.text(choice)));
-      if (head.includeUsage) send(chunks.usage(usageFor(plan, finished)));
+      const total = usageFor(plan, finished);
+      if (head.includeUsage) send(chunks.usage(total));
+      return total;
     });
   }
   const finished = await generateAll(plan, host, request.signal, () => {});
@@ -71,15 +73,30 @@ export async function complete(body: Record<string, unknown>, request: Request, 
   return Response.json(answer);
 }
 
-function planCompletion(body: Record<string, unknown>, host: Host): Plan {
+/** @throws ApiError for what is no call, and for a prompt that is far too long to be counted */
+export function countCompletion(body: Record<string, unknown>, host: Host): number {
+  const prompts = promptsOf(readCall(body, host)).map((prompt) => tokensOf(prompt, host.loaded));
+  return prompts.reduce((sum, { length }) => sum + length, 0);
+}
+
+function readCall(body: Record<string, unknown>, host: Host): CompletionRequest {
   const call = parseCompletionRequest(body);
-  const { model, loaded } = host;
-  refuseOtherModels(model, call.model);
+  refuseOtherModels(host.model, call.model);
   refuseUnsupported(call, LLAMA_FEATURES, call.model);
+  return call;
+}
+
+function planCompletion(body: Record<string, unknown>, host: Host): Plan {
+  const call = readCall(body, host);
+  const { loaded } = host;
   const kept = call.n ?? 1;
   return {
     call,
-    prompts: promptsOf(call).map((prompt) => tokensOf(prompt, loaded)),
+    prompts: promptsOf(call).map((prompt) => {
+      const tokens = tokensOf(prompt, loaded);
+      refuseTooLong(tokens.length, loaded.contextTokens, "prompt");
+      return tokens;
+    }),
     tried: call.best_of || kept,
     kept,
     settings: samplingOf(call, loaded.vocabulary, loaded.contextTokens, host.randomSeed),
@@ -88,7 +105,7 @@ function planCompletion(body: Record<string, unknown>, host: Host): Plan {
 }
 
 function tokensOf(prompt: string | number[], loaded: LoadedModel): Uint32Array {
-  const { vocabulary, contextTokens } = loaded;
+  const { vocabulary } = loaded;
   if (typeof prompt === "string") refuseHuge(prompt, loaded, "prompt");
   const tokens = typeof prompt === "string" ? vocabulary.tokenizeText(prompt) : prompt;
   const foreign = tokens.find((token) => token >= vocabulary.size);
@@ -96,7 +113,6 @@ function tokensOf(prompt: string | number[], loaded: LoadedModel): Uint32Array {
     const text = `Invalid 'prompt': token ${foreign} is not in this model's vocabulary of ${vocabulary.size} tokens.`;
     throw new ApiError("invalid_value", text, { param: "prompt" });
   }
-  refuseTooLong(tokens.length, contextTokens, "prompt");
   // Something must come before the first token, and for an empty prompt that is what begins or ends a text.
   return Uint32Array.from(tokens.length > 0 ? tokens : [vocabulary.start]);
 }

@@ -4,15 +4,29 @@ import { errorOf, streamResponse } from "./http.ts";
 
 const request = (signal?: AbortSignal) => new Request("http://worker/", signal ? { signal } : {});
 const silent = () => {};
+const COUNTS = { prompt_tokens: 3, completion_tokens: 2 };
 
 test("a stream ends with [DONE]", async () => {
   const answer = await streamResponse(request(), silent, async (send) => {
     send("data: 1\n\n");
     await Bun.sleep(0);
     send("data: 2\n\n");
+    return COUNTS;
   });
   expect(answer.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
   expect(await answer.text()).toBe("data: 1\n\ndata: 2\n\ndata: [DONE]\n\n");
+});
+
+test("a caller who asks for the counts finds them behind [DONE], and nobody else does", async () => {
+  const asking = new Request("http://worker/", { headers: { "x-oxbow-usage": "1" } });
+  for (const [from, field, end] of [
+    [asking, "1", ': usage {"prompt_tokens":3,"completion_tokens":2}\n'],
+    [request(), null, ""],
+  ] as const) {
+    const answer = await streamResponse(from, silent, async () => COUNTS);
+    expect(answer.headers.get("x-oxbow-usage")).toBe(field);
+    expect(await answer.text()).toBe(`data: [DONE]\n\n${end}`);
+  }
 });
 
 test("what fails before the first event is thrown, for a status of its own", async () => {
@@ -38,6 +52,7 @@ test("what takes long to begin sends its headers and a comment first", async () 
   const produce = async (send: (events: string) => void) => {
     await promise;
     send("data: 1\n\n");
+    return COUNTS;
   };
   const answer = await streamResponse(request(), silent, produce, 1);
   resolve();

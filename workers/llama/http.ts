@@ -1,6 +1,17 @@
 // What all endpoints of the worker share: errors as the envelope, and answers as a stream of events.
 
-import { ApiError, errorBody, inBandError, retryHeaders, SSE_DONE, SSE_HEADERS, SSE_KEEPALIVE } from "@oxbow/contract";
+import {
+  ApiError,
+  errorBody,
+  inBandError,
+  retryHeaders,
+  SSE_DONE,
+  SSE_HEADERS,
+  SSE_KEEPALIVE,
+  type TokenCounts,
+  USAGE_FIELD,
+  usageComment,
+} from "@oxbow/contract";
 
 /** Anything thrown, as what the client sees. What is not for clients goes to `log`. */
 export function errorOf(thrown: unknown, log: (line: string) => void): ApiError {
@@ -26,7 +37,7 @@ const UNREAD_BYTES_MAX = 16 << 20;
 const FIRST_EVENT_MS = 1000;
 
 /**
- * An event stream. `produce` has sent its events when it resolves; when it rejects, the stream ends with an error event in
+ * An event stream. `produce` has sent its events when it resolves with what they cost; when it rejects, the stream ends with an error event in
  * place of `[DONE]`. The signal it gets fires when the reader has gone.
  *
  * @throws what `produce` throws before its first event
@@ -34,9 +45,10 @@ const FIRST_EVENT_MS = 1000;
 export async function streamResponse(
   request: Request,
   log: (line: string) => void,
-  produce: (send: (events: string) => void, signal: AbortSignal) => Promise<void>,
+  produce: (send: (events: string) => void, signal: AbortSignal) => Promise<TokenCounts>,
   firstEventMs = FIRST_EVENT_MS,
 ): Promise<Response> {
+  const wantsUsage = request.headers.has(USAGE_FIELD);
   const gone = new AbortController();
   const signal = AbortSignal.any([request.signal, gone.signal]);
   const encoder = new TextEncoder();
@@ -69,7 +81,7 @@ export async function streamResponse(
   );
 
   produce(send, signal)
-    .then(() => send(SSE_DONE))
+    .then((counts) => send(SSE_DONE + (wantsUsage ? usageComment(counts) : "")))
     .catch((thrown: unknown) => {
       if (!begun) return first.reject(thrown);
       send(inBandError(errorBody(errorOf(thrown, log))));
@@ -81,5 +93,5 @@ export async function streamResponse(
     })
     .catch((error: unknown) => log(`a stream could not be closed: ${String(error)}`));
   await first.promise;
-  return new Response(body, { headers: SSE_HEADERS });
+  return new Response(body, { headers: wantsUsage ? { ...SSE_HEADERS, [USAGE_FIELD]: "1" } : SSE_HEADERS });
 }

@@ -2,7 +2,7 @@
 
 import type { Scheduler } from "./scheduler.ts";
 
-export type Endpoint = "chat" | "completions";
+export type Endpoint = "chat" | "completions" | "count";
 /** By status, or `aborted` when the caller went away first. A stream counts when it begins. */
 export type RequestOutcome = "ok" | "refused" | "failed" | "aborted";
 

@@ -1,8 +1,16 @@
 // The worker's HTTP side: finds the endpoint, and answers from the first moment on, also while the model is being loaded.
 
-import { ApiError, parseJsonObject, type WorkerHealth, type WorkerModel } from "@oxbow/contract";
-import { chat } from "./chat-endpoint.ts";
-import { complete } from "./completion-endpoint.ts";
+import {
+  ApiError,
+  COUNT_FIELD,
+  COUNT_PATH,
+  type PromptCount,
+  parseJsonObject,
+  type WorkerHealth,
+  type WorkerModel,
+} from "@oxbow/contract";
+import { chat, countChat } from "./chat-endpoint.ts";
+import { complete, countCompletion } from "./completion-endpoint.ts";
 import type { Host } from "./host.ts";
 import { errorOf, errorResponse } from "./http.ts";
 import { createMetrics, type Endpoint } from "./metrics.ts";
@@ -30,6 +38,7 @@ export function serve(socket: string, model: WorkerModel, log: (line: string) =>
   const endpoints: Record<string, { name: Endpoint; answer: typeof chat }> = {
     "/v1/chat/completions": { name: "chat", answer: chat },
     "/v1/completions": { name: "completions", answer: complete },
+    [COUNT_PATH]: { name: "count", answer: count },
   };
 
   async function route(request: Request): Promise<Response> {
@@ -85,6 +94,13 @@ export function serve(socket: string, model: WorkerModel, log: (line: string) =>
     }
   }
 
+  async function count(body: Record<string, unknown>, request: Request, host: Host): Promise<Response> {
+    const path = request.headers.get(COUNT_FIELD) ?? "";
+    const counting = Object.hasOwn(COUNTED, path) ? COUNTED[path] : undefined;
+    if (!counting) throw new ApiError("unknown_url", `No prompts of ${path.slice(0, 128)} are counted here.`);
+    return Response.json({ prompt_tokens: counting(body, host) } satisfies PromptCount);
+  }
+
   const server = Bun.serve({
     unix: socket,
     ...NEVER_IDLE,
@@ -106,6 +122,11 @@ export function serve(socket: string, model: WorkerModel, log: (line: string) =>
     },
   };
 }
+
+const COUNTED: Record<string, (body: Record<string, unknown>, host: Host) => number> = {
+  "/v1/chat/completions": countChat,
+  "/v1/completions": countCompletion,
+};
 
 /**
  * A quiet stream is no dead one: the gateway decides how long is too long. The types of Bun 1.4 deny this option to unix

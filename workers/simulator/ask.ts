@@ -11,6 +11,8 @@ export interface Ask {
   model: WorkerModel;
   engine: Engine;
   simulation: Simulation;
+  /** Whether a stream tells its token counts behind `[DONE]`. */
+  wantsUsage: boolean;
   /** Aborts when the caller hangs up. */
   signal: AbortSignal;
 }

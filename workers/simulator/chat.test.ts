@@ -483,3 +483,19 @@ describe("refusals", () => {
     expect(ids).not.toContain("m-alias");
   });
 });
+
+test("a caller who asks for the token counts finds them behind [DONE]", async () => {
+  const body = { model: "m", messages: user("Hello"), stream: true, stream_options: { include_usage: true } };
+  const completion = { model: "m", prompt: "Hello", stream: true, stream_options: { include_usage: true } };
+  for (const [asked, path] of [
+    [body, "/v1/chat/completions"],
+    [completion, "/v1/completions"],
+  ] as const) {
+    const told = await send(asked, { "x-oxbow-usage": "1" }, path);
+    expect(told.headers.get("x-oxbow-usage")).toBe("1");
+    const [, usage, counts] = /"usage":(\{.*\})\}\n\ndata: \[DONE\]\n\n: usage (.*)\n$/.exec(await told.text())!;
+    expect(JSON.parse(usage!)).toMatchObject(JSON.parse(counts!));
+    expect(JSON.parse(counts!).completion_tokens).toBeGreaterThan(0);
+    expect(await (await send(asked, {}, path)).text()).toEndWith("data: [DONE]\n\n");
+  }
+});

@@ -23,7 +23,7 @@ import { createRandom, hashNumbers } from "./random.ts";
 import { respond } from "./respond.ts";
 
 /** @throws ApiError for every refusal; the signal's reason when the caller hangs up */
-export async function chat({ body, model, engine, simulation, signal }: Ask): Promise<Response> {
+export async function chat({ body, model, engine, simulation, wantsUsage, signal }: Ask): Promise<Response> {
   const call = parseChatRequest(body);
   refuseOtherCategory(model);
   refuseUnsupported(call, featuresOf(model), model.id);
@@ -43,7 +43,8 @@ export async function chat({ body, model, engine, simulation, signal }: Ask): Pr
       const request = { call, conversation, reasons, tokens: simulation.tokens, index };
       return generate(planAnswer(request, createRandom(base + index)), limits);
     });
-    return await respond(answerOf(call, model.id, generations, job), job, simulation.fault ?? null);
+    const answer = answerOf(call, model.id, generations, job);
+    return await respond({ ...answer, wantsUsage }, job, simulation.fault ?? null);
   } catch (error) {
     job.end("error", 0);
     throw error;
@@ -58,10 +59,9 @@ function answerOf(
 ) {
   const sum = (key: "completionTokens" | "reasoningTokens") =>
     generations.reduce((total, each) => total + each[key], 0);
-  const completionTokens = sum("completionTokens");
   const usage = usageOf({
     prompt: job.promptTokens,
-    completion: completionTokens,
+    completion: sum("completionTokens"),
     cached: job.cachedTokens,
     reasoning: sum("reasoningTokens"),
   });
@@ -90,7 +90,7 @@ function answerOf(
   }
 
   const steps = Math.max(...generations.map(stepsOf));
-  return { stream: call.stream ?? false, steps, events, whole, finish: generations[0]!.finish, completionTokens };
+  return { stream: call.stream ?? false, steps, events, whole, finish: generations[0]!.finish, usage };
 }
 
 /** Events of a choice that take their time: all but its finish. */

@@ -23,16 +23,14 @@ import { writeContinuation } from "./text.ts";
 import { decode, encode, isToken } from "./tokenizer.ts";
 
 /** @throws ApiError for every refusal; the signal's reason when the caller hangs up */
-export async function completions({ body, model, engine, simulation, signal }: Ask): Promise<Response> {
+export async function completions({ body, model, engine, simulation, wantsUsage, signal }: Ask): Promise<Response> {
   const call = parseCompletionRequest(body);
   refuseOtherCategory(model);
   refuseUnsupported(call, featuresOf(model), model.id);
   const prompts = promptsOf(call).map(tokensOf);
-  // What follows the answer is read like what comes before it.
-  const suffix = encode(call.suffix ?? "");
   const tokensMax = call.max_tokens ?? COMPLETION_TOKENS_DEFAULT;
   const sampling = samplingOf(call, call.logprobs ?? null);
-  const read = suffix.length > 0 ? prompts.map((prompt) => [...prompt, ...suffix]) : prompts;
+  const read = promptsRead(call, prompts);
   const job = await engine.admit({ model, prompts: read, tokensMax, body, simulation, signal });
 
   try {
@@ -43,12 +41,18 @@ export async function completions({ body, model, engine, simulation, signal }: A
     );
     const completionTokens = answers.reduce((sum, { tokens }) => sum + tokens, 0);
     const usage = usageOf({ prompt: job.promptTokens, completion: completionTokens, cached: job.cachedTokens });
-    const answer = answerOf(call, model.id, texts, usage, completionTokens);
-    return await respond(answer, job, simulation.fault ?? null);
+    const answer = answerOf(call, model.id, texts, usage);
+    return await respond({ ...answer, wantsUsage }, job, simulation.fault ?? null);
   } catch (error) {
     job.end("error", 0);
     throw error;
   }
+}
+
+/** The prompts in tokens. What follows the answer is read like what comes before it. */
+export function promptsRead(call: CompletionRequest, prompts = promptsOf(call).map(tokensOf)): number[][] {
+  const suffix = encode(call.suffix ?? "");
+  return suffix.length > 0 ? prompts.map((prompt) => [...prompt, ...suffix]) : prompts;
 }
 
 function tokensOf(prompt: string | number[]): number[] {
@@ -108,8 +112,7 @@ function answerOf(
   model: string,
   texts: ChoiceText[],
   usage: ReturnType<typeof usageOf>,
-  completionTokens: number,
-): Answer {
+): Omit<Answer, "wantsUsage"> {
   const head = { id: newId("cmpl-"), created: unixSeconds(), model };
 
   function* events(): Generator<string> {
@@ -137,7 +140,7 @@ function answerOf(
   }
 
   const steps = Math.max(...texts.map(({ echoed, generation }) => piecesOf(echoed, generation).length));
-  return { stream: call.stream ?? false, steps, events, whole, finish: texts[0]!.generation.finish, completionTokens };
+  return { stream: call.stream ?? false, steps, events, whole, finish: texts[0]!.generation.finish, usage };
 }
 
 const joined = (tokens: Token[]) => tokens.map((token) => token.text).join("");

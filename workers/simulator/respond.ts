@@ -1,6 +1,15 @@
 // One way out for every endpoint: whole or streamed, at the job's pace, with the fault that was asked for.
 
-import { ApiError, errorBody, inBandError, SSE_DONE, SSE_HEADERS } from "@oxbow/contract";
+import {
+  ApiError,
+  errorBody,
+  inBandError,
+  SSE_DONE,
+  SSE_HEADERS,
+  type TokenCounts,
+  USAGE_FIELD,
+  usageComment,
+} from "@oxbow/contract";
 import { createBody } from "./body.ts";
 import type { Job } from "./engine.ts";
 import { cutAt, type Fault, withFault } from "./faults.ts";
@@ -14,7 +23,9 @@ export interface Answer {
   events(): Iterable<string>;
   whole(): object;
   finish: string;
-  completionTokens: number;
+  usage: TokenCounts;
+  /** Whether a stream tells its usage behind `[DONE]`. */
+  wantsUsage: boolean;
 }
 
 /** @throws ApiError for a fault that a whole answer cannot hold; the signal's reason on hang-up */
@@ -41,9 +52,10 @@ function streamed(answer: Answer, job: Job, fault: Fault | null): Response {
     steps: answer.steps,
     signal: job.signal,
     onAbort: () => inBandError(errorBody(errorOf(job.signal.reason))),
-    onEnd: (error) => (error === undefined ? job.end(answer.finish, answer.completionTokens) : job.end("error", 0)),
+    onEnd: (error) =>
+      error === undefined ? job.end(answer.finish, answer.usage.completion_tokens) : job.end("error", 0),
   });
-  return new Response(body, { headers: SSE_HEADERS });
+  return new Response(body, { headers: answer.wantsUsage ? { ...SSE_HEADERS, [USAGE_FIELD]: "1" } : SSE_HEADERS });
 }
 
 function errorOf(reason: unknown): ApiError {
@@ -52,7 +64,7 @@ function errorOf(reason: unknown): ApiError {
 
 function* toDone(answer: Answer): Generator<string> {
   yield* answer.events();
-  yield SSE_DONE;
+  yield SSE_DONE + (answer.wantsUsage ? usageComment(answer.usage) : "");
 }
 
 async function whole(answer: Answer, job: Job, fault: Fault | null): Promise<Response> {
@@ -69,7 +81,7 @@ async function whole(answer: Answer, job: Job, fault: Fault | null): Promise<Res
     case "reset":
       return new Response(cutBody(text, fault.atByte ?? Math.floor(text.length / 2), job), { headers: JSON_HEADERS });
   }
-  job.end(answer.finish, answer.completionTokens);
+  job.end(answer.finish, answer.usage.completion_tokens);
   return new Response(text, { headers: JSON_HEADERS });
 }
 

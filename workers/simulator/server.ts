@@ -2,10 +2,12 @@
 
 import {
   ApiError,
+  COUNT_PATH,
   errorBody,
   newId,
   parseJsonObject,
   retryHeaders,
+  USAGE_FIELD,
   type WorkerConfig,
   type WorkerHealth,
   type WorkerModel,
@@ -13,6 +15,7 @@ import {
 import type { Ask } from "./ask.ts";
 import { chat } from "./chat.ts";
 import { completions } from "./completions.ts";
+import { count } from "./count.ts";
 import { engineRoutes } from "./dress.ts";
 import { createEngine } from "./engine.ts";
 import { errorOfFault, FAULT_MODELS, simulationOf } from "./faults.ts";
@@ -34,6 +37,7 @@ export function createSimulator(config: WorkerConfig): Handler {
     "GET /v1/models": () => json({ object: "list", data: [...new Set(models.values())].map(modelObject) }),
     "POST /v1/chat/completions": (request) => answer(request, chat),
     "POST /v1/completions": (request) => answer(request, completions),
+    [`POST ${COUNT_PATH}`]: count,
     ...engineRoutes(options.dress, engine, (id) => findModel(models, id)),
   };
 
@@ -45,7 +49,14 @@ export function createSimulator(config: WorkerConfig): Handler {
     if (fault?.kind === "html") return new Response(PAGE, { status: 502, headers: { "content-type": "text/html" } });
     // What the field holds when it is no string is for the endpoint's own check of types.
     const model = typeof body.model === "string" ? findModel(models, body.model) : faultModel("");
-    return endpoint({ body, model, engine, simulation, signal: request.signal });
+    return endpoint({
+      body,
+      model,
+      engine,
+      simulation,
+      wantsUsage: request.headers.has(USAGE_FIELD),
+      signal: request.signal,
+    });
   }
 
   return async (request) => {

@@ -4,11 +4,11 @@ import type { ModelObject } from "@oxbow/contract";
 import type { Model } from "../../config.ts";
 import type { ModelStatus } from "../../fleet/fleet.ts";
 import { notFound } from "../catalogue.ts";
-import { type Exchange, sendJson } from "../exchange.ts";
+import { type Exchange, identify, sendJson } from "../exchange.ts";
 
 export function listModels(exchange: Exchange): Response {
-  const { accounts, catalogue, fleet } = exchange.rooms;
-  accounts.identify(exchange.request.headers);
+  const { catalogue, fleet } = exchange.rooms;
+  identify(exchange);
   const states = new Map(fleet.states().map((status) => [status.id, status]));
   const data = catalogue.models.flatMap((model) => {
     const status = states.get(model.id);
@@ -18,8 +18,8 @@ export function listModels(exchange: Exchange): Response {
 }
 
 export function getModel(exchange: Exchange): Response {
-  const { accounts, catalogue, fleet } = exchange.rooms;
-  accounts.identify(exchange.request.headers);
+  const { catalogue, fleet } = exchange.rooms;
+  identify(exchange);
   const name = decodeOnce(exchange.path.slice("/v1/models/".length));
   const model = catalogue.find(name) ?? notFound(name);
   const status = fleet.states().find((each) => each.id === model.id);
@@ -45,6 +45,7 @@ function objectOf(model: Model, status: ModelStatus, exchange: Exchange): ModelO
     owned_by: model.ownedBy,
     category: model.category,
     tier: model.tier,
+    ...(model.weight === 1 ? {} : { weight: model.weight }),
     context_window: model.contextTokens,
     capabilities: features ? [...features].sort() : model.capabilities,
     aliases: model.aliases,

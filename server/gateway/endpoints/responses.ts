@@ -3,24 +3,26 @@
 
 import {
   ApiError,
+  chatTokensBound,
   createRenaming,
   createResponsesAnswer,
+  maxTokensOf,
   newId,
   parseResponsesRequest,
   refuseUnsupported,
   toChat,
 } from "@oxbow/contract";
-import type { EventStream, Frame } from "../../fleet/fleet.ts";
 import { readJson } from "../body.ts";
 import { modelOf } from "../catalogue.ts";
-import type { Exchange } from "../exchange.ts";
-import { engineOf, relayCall, type Translation } from "../relay-call.ts";
+import { type Exchange, identify } from "../exchange.ts";
+import { engineOf, relayCall } from "../relay-call.ts";
+import type { Translation } from "../stream.ts";
 
 const encoder = new TextEncoder();
 
 export async function responses(exchange: Exchange): Promise<Response> {
-  const { accounts, catalogue } = exchange.rooms;
-  accounts.identify(exchange.request.headers);
+  const { catalogue } = exchange.rooms;
+  identify(exchange);
   const { body } = await readJson(exchange);
   const model = modelOf(body, catalogue);
   const engine = engineOf(exchange, model);
@@ -31,10 +33,22 @@ export async function responses(exchange: Exchange): Promise<Response> {
   const translation = translate(
     createResponsesAnswer({ call, model: model.id, words: names.body, newId, now: Date.now }),
   );
-  const bytes = encoder.encode(JSON.stringify(chat));
-  const stream = call.stream === true;
   try {
-    return await relayCall(exchange, { model, engine, path: "/v1/chat/completions", bytes, stream, translation });
+    return await relayCall(exchange, {
+      model,
+      engine,
+      path: "/v1/chat/completions",
+      received: encoder.encode(JSON.stringify(chat)),
+      body: { ...chat },
+      stream: call.stream === true,
+      choices: 1,
+      generations: 1,
+      inputTokens: chatTokensBound(chat),
+      inputField: "input",
+      outputTokens: maxTokensOf(chat) ?? null,
+      outputField: "max_completion_tokens",
+      translation,
+    });
   } catch (error) {
     throw names.error(error);
   }
@@ -44,17 +58,7 @@ function translate(answer: ReturnType<typeof createResponsesAnswer>): Translatio
   return {
     whole: (bytes) => encoder.encode(JSON.stringify(answer.whole(bytes))),
     error: answer.fail,
-    events(events): EventStream {
-      const take = (frame: Frame | null): Frame | null | Promise<Frame | null> => {
-        if (frame === null) return null;
-        const text = answer.push(frame.bytes);
-        // Some chunks make no event of their own, the one with the usage for example.
-        if (text === "" && !frame.last) return next();
-        return { bytes: encoder.encode(text), last: frame.last, error: frame.error };
-      };
-      const next = () => events.next().then(take);
-      return { next, cancel: events.cancel };
-    },
+    push: (bytes) => encoder.encode(answer.push(bytes)),
   };
 }
 

@@ -6,11 +6,12 @@ export function health(exchange: Exchange): Response {
   return sendJson(exchange, { status: "ok", version: exchange.rooms.version });
 }
 
-/** 200 once every pinned model is warm, 503 until then and while draining. */
+/** 200 once every pinned model is warm, 503 until then, while the ledger cannot write, and while draining. */
 export function ready(exchange: Exchange): Response {
-  const { fleet, draining } = exchange.rooms;
+  const { fleet, ledger, draining } = exchange.rooms;
   const models = fleet.states();
-  const ok = fleet.ready() && !draining();
+  const ok = fleet.ready() && ledger.healthy() && !draining();
   const status = draining() ? "draining" : ok ? "ready" : "not ready";
-  return sendJson(exchange, { status, models }, ok ? 200 : 503);
+  const why = ledger.healthy() ? {} : { reason: "The ledger cannot write: see the log, and whether the disk is full." };
+  return sendJson(exchange, { status, ...why, models }, ok ? 200 : 503);
 }

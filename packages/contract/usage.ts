@@ -1,0 +1,64 @@
+// GET /usage: what the caller's account has used, as requests or as sums. Ours: OpenAI has nothing of the kind for a key.
+
+import type { Outcome } from "./outcomes.ts";
+
+/** One request that has ended, or a correction. Times are Unix seconds. */
+export interface UsageObject {
+  /** The `x-request-id` of the request. */
+  id: string;
+  object: "usage";
+  created_at: number;
+  /** UTC day it counts on, `YYYY-MM-DD`. */
+  day: string;
+  api_key_id: string;
+  plan: string;
+  model: string;
+  endpoint: string;
+  /** What it counts; 0 when it does not. */
+  units: number;
+  /** How it ended; null for a correction. */
+  outcome: Outcome | null;
+  prompt_tokens: number;
+  completion_tokens: number;
+  waited_ms: number | null;
+  first_token_ms: number | null;
+  duration_ms: number | null;
+  /** Of a correction: why. */
+  reason?: string;
+}
+
+/** The sum of one day, model or key. */
+export interface UsageSum {
+  /** The day, the model's id or the key's id; empty for corrections where they have none. */
+  id: string;
+  object: "usage.sum";
+  /** Requests that counted. */
+  requests: number;
+  units: number;
+  prompt_tokens: number;
+  completion_tokens: number;
+}
+
+/** The day's quota, as it stands. */
+export interface UsageToday {
+  day: string;
+  used: number;
+  /** null: no limit. */
+  limit: number | null;
+  remaining: number | null;
+  /** Unix seconds. */
+  resets_at: number;
+}
+
+export interface UsageList {
+  object: "list";
+  data: UsageObject[] | UsageSum[];
+  first_id: string | null;
+  last_id: string | null;
+  has_more: boolean;
+  today: UsageToday;
+}
+
+/** What sums can be made by. */
+export const USAGE_GROUPS = ["day", "model", "key"] as const;
+export type UsageGroupName = (typeof USAGE_GROUPS)[number];

@@ -1,0 +1,133 @@
+import { expect, test } from "bun:test";
+import { ApiError } from "@oxbow/contract";
+import fc from "fast-check";
+import { createQueues, type Standing } from "./queues.ts";
+
+const IDS = ["highest", "high", "best_effort"];
+const FLOORS = [0, 0.1, 0.05];
+const CLASSES = IDS.map((id, index) => ({ id, floor: FLOORS[index]!, depthMax: 8, waitMsMax: 60_000 }));
+const never = new AbortController().signal;
+const rowOf = (error: unknown) => (error as ApiError).row;
+const standing = (accountId: string, priority = "high"): Standing => ({
+  accountId,
+  priority,
+  weight: 1,
+  accountDepthMax: 4,
+});
+
+/** Slots of one model, as the fleet counts them. */
+function slots(count: number, waitMsMax = 60_000) {
+  let free = count;
+  const queues = createQueues<string>({
+    place: () => {
+      if (free === 0) return null;
+      free--;
+      return {
+        engine: "e",
+        release: () => {
+          free++;
+          queues.pump("m");
+        },
+      };
+    },
+    classes: CLASSES.map((each) => ({ ...each, waitMsMax })),
+    now: () => performance.now(),
+  });
+  return { queues, free: () => free };
+}
+
+test("who finds a slot free does not wait, and the next one gets it when it is given back", async () => {
+  const { queues, free } = slots(1);
+  const held = await queues.enter("m", standing("a"), never);
+  const next = queues.enter("m", standing("b"), never);
+  expect(queues.waiting()).toBe(1);
+  held.close();
+  held.close();
+  expect(free()).toBe(0);
+  (await next).close();
+  expect(free()).toBe(1);
+  expect(queues.report()[0]!.classes[1]).toMatchObject({ priority: "high", admitted: 2, depth: 0 });
+});
+
+test("models wait in lines of their own", async () => {
+  const queues = createQueues<string>({
+    place: (model) => (model === "busy" ? null : { engine: model, release: () => {} }),
+    classes: CLASSES,
+    now: () => 0,
+  });
+  const waits = queues.enter("busy", standing("a"), never).catch((error) => error);
+  expect((await queues.enter("free", standing("a"), never)).engine).toBe("free");
+  queues.fail("closed");
+  expect(await waits).toBe("closed");
+});
+
+test("a model that never got ready says that, not that all were busy", async () => {
+  const queues = createQueues({
+    place: () => {
+      throw new ApiError("model_not_ready", "loading");
+    },
+    classes: CLASSES.map((each) => ({ ...each, waitMsMax: 1 })),
+    now: () => performance.now(),
+  });
+  expect(await queues.enter("m", standing("a"), never).catch(rowOf)).toBe("model_not_ready");
+});
+
+test("a caller who waits too long is told so", async () => {
+  expect(await slots(0, 1).queues.enter("m", standing("a"), never).catch(rowOf)).toBe("queue_timeout");
+});
+
+test("when a model fails for good, everybody who waits for it hears so", async () => {
+  let failed = false;
+  const queues = createQueues<string>({
+    place: () => {
+      if (failed) throw new ApiError("model_failed", "broken");
+      return null;
+    },
+    classes: CLASSES,
+    now: () => 0,
+  });
+  const waiting = ["a", "b"].map((account) => queues.enter("m", standing(account), never).catch(rowOf));
+  failed = true;
+  queues.pump("m");
+  expect(await Promise.all(waiting)).toEqual(["model_failed", "model_failed"]);
+});
+
+test("whatever happens in whatever order, no slot is lost and none is given twice", async () => {
+  const come = fc.record({ account: fc.constantFrom("a", "b", "c"), priority: fc.constantFrom(...IDS) });
+  const step = fc.oneof({ arbitrary: come, weight: 2 }, fc.constant("end" as const), fc.constant("hang up" as const));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 4 }),
+      fc.array(step, { maxLength: 80 }),
+      fc.infiniteStream(fc.boolean()),
+      async (count, steps, pauses) => {
+        const { queues, free } = slots(count);
+        const open: { close(): void }[] = [];
+        const callers: AbortController[] = [];
+        for (const each of steps) {
+          if (each === "end") open.shift()?.close();
+          else if (each === "hang up") callers.shift()?.abort();
+          else {
+            const caller = new AbortController();
+            callers.push(caller);
+            queues.enter("m", standing(each.account, each.priority), caller.signal).then(
+              (seat) => open.push(seat),
+              () => {},
+            );
+          }
+          // Sometimes the next thing happens before anybody has heard of the last one.
+          if (pauses.next().value) await Promise.resolve();
+          expect(open.length + free()).toBeLessThanOrEqual(count);
+        }
+        await Bun.sleep(0);
+        expect(open.length + free()).toBe(count);
+        if (queues.waiting() > 0) expect(free()).toBe(0);
+        queues.fail("closed");
+        for (const seat of open) seat.close();
+        expect(free()).toBe(count);
+        expect(queues.waiting()).toBe(0);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});

@@ -1,0 +1,91 @@
+// What a caller may: the row of his plan in force, his contract's numbers in place of the plan's, a trial, a narrowed key.
+
+import type { Model, Plan } from "../config.ts";
+import type { Rules } from "./limits.ts";
+
+export type LimitName =
+  | "requestsPerDay"
+  | "requestsPerMinute"
+  | "inputTokensMax"
+  | "outputTokensMax"
+  | "concurrencyMax";
+
+/** Who asks, as accounts knows him. */
+export interface Caller {
+  accountId: string;
+  keyId: string;
+  /** Names a row of the plans. */
+  plan: { id: string; version: number };
+  /** Unix ms. Until then the account has all models, whatever the plan's tiers. */
+  trialEndsAt: number | null;
+  /** By contract, in place of the plan's numbers. */
+  overrides: Readonly<Partial<Pick<Plan, LimitName>>>;
+  /** Of a narrowed key: only these, by id. */
+  keyModels: readonly string[] | null;
+  keyRequestsPerDay: number | null;
+}
+
+export interface Terms {
+  caller: Caller;
+  plan: Plan;
+  /** All that there are now, for saying which one would do. */
+  plans: readonly Plan[];
+  /** All models, whatever the plan's tiers. */
+  onTrial: boolean;
+}
+
+/** @param at Unix ms */
+export function termsOf(caller: Caller, plans: readonly Plan[], at: number): Terms {
+  const { id, version } = caller.plan;
+  const plan = plans.find((each) => each.id === id && each.version === version);
+  // Neither a start nor a reload is let through without the plans that accounts have.
+  if (!plan) throw new Error(`there is no plan ${id}@${version}`);
+  return { caller, plan, plans, onTrial: caller.trialEndsAt !== null && at < caller.trialEndsAt };
+}
+
+/** null: none. */
+export function limitOf({ caller, plan }: Terms, name: LimitName): number | null {
+  const agreed = caller.overrides[name];
+  return agreed === undefined ? plan[name] : agreed;
+}
+
+/** @param units what the call takes of the day */
+export function rulesOf(terms: Terms, units: number): Rules {
+  const { accountId, keyId, keyRequestsPerDay } = terms.caller;
+  return {
+    accountId,
+    keyId,
+    units,
+    requestsPerDay: limitOf(terms, "requestsPerDay"),
+    keyRequestsPerDay,
+    requestsPerMinute: limitOf(terms, "requestsPerMinute"),
+    concurrencyMax: limitOf(terms, "concurrencyMax"),
+  };
+}
+
+/** Which of the two withholds the model; null: neither. */
+export function withheldBy({ caller, plan, onTrial }: Terms, model: Pick<Model, "id" | "tier">): "plan" | "key" | null {
+  if (!onTrial && !plan.tiers.includes(model.tier)) return "plan";
+  return caller.keyModels === null || caller.keyModels.includes(model.id) ? null : "key";
+}
+
+/** The cheapest plan on sale that allows `needed`, and more than now; null: only the operator can help. */
+export function liftedBy(terms: Terms, name: LimitName, needed: number): Plan | null {
+  const now = limitOf(terms, name);
+  const does = (plan: Plan) => {
+    const limit = plan[name];
+    return limit === null || (now !== null && limit > now && limit >= needed);
+  };
+  // His contract may give him less than his plan: that one is no way out.
+  return terms.plans.filter((plan) => plan.sold && plan !== terms.plan && does(plan)).sort(byPrice)[0] ?? null;
+}
+
+/** Those on sale that have the tier, the cheapest first. */
+export function plansWith({ plans }: Terms, tier: string): Plan[] {
+  return plans.filter((plan) => plan.sold && plan.tiers.includes(tier)).sort(byPrice);
+}
+
+/** By contract comes last. */
+function byPrice(one: Plan, other: Plan): number {
+  return (one.priceCents ?? Number.MAX_VALUE) - (other.priceCents ?? Number.MAX_VALUE);
+}

@@ -1,0 +1,114 @@
+// What becomes of one accepted call in the ledger: it is reserved before anything is sent to an engine, and ends once, as
+// complete, cancelled or failed. However it ends, its slot and its place in the quota come back here and nowhere else.
+
+import { ApiError, isCounted, type Outcome, RelayedError, type TokenCounts } from "@oxbow/contract";
+import type { Ticket } from "../admission/admission.ts";
+import type { Engine } from "../fleet/fleet.ts";
+import type { StoredAnswer } from "../ledger/ledger.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Claim } from "./idempotency.ts";
+
+export interface Settlement {
+  /** Whether the answer has to be kept for a repeat under the same key. */
+  readonly keeps: boolean;
+  /** The first token has come from the engine. */
+  firstToken(): void;
+  /**
+   * The answer is complete, and nobody has seen its end. Resolves once the ledger has it on disk: then, and only then, the
+   * end may be sent.
+   *
+   * @param answer what a repeat is to get; null when it is too large to be kept
+   * @throws LedgerUnavailable: the call is not counted, and its end must not be sent
+   */
+  complete(usage: TokenCounts | null, answer?: StoredAnswer | null): Promise<void>;
+  /** The caller is gone. Nothing happens when the call has ended already. @param tokenSent whether a token was sent */
+  cancelled(tokenSent: boolean): void;
+  /** The call has failed, for what was thrown. Nothing happens when it has ended already. */
+  failed(error: unknown): void;
+}
+
+export function createSettlement(
+  exchange: Exchange,
+  call: { model: { id: string }; path: string },
+  ticket: Ticket<Engine>,
+  claim: Claim | null,
+): Settlement {
+  const { rooms, id, startedMs } = exchange;
+  const { ledger } = rooms;
+  const caller = exchange.caller!;
+  let ended = false;
+  let firstTokenMs: number | null = null;
+
+  ledger.reserve({
+    requestId: id,
+    accountId: caller.accountId,
+    keyId: caller.keyId,
+    plan: `${caller.plan.id}@${caller.plan.version}`,
+    model: call.model.id,
+    endpoint: call.path,
+    day: ticket.day,
+    units: ticket.units,
+    at: Date.now(),
+    ...(claim && { idempotencyKey: claim.key, bodyHash: claim.bodyHash }),
+  });
+
+  function release(): void {
+    ticket.close();
+    claim?.free();
+  }
+
+  async function settle(outcome: Outcome, usage: TokenCounts | null, answer?: StoredAnswer): Promise<void> {
+    ended = true;
+    const result = {
+      outcome,
+      tokensIn: usage?.prompt_tokens ?? 0,
+      tokensOut: usage?.completion_tokens ?? 0,
+      waitedMs: Math.round(ticket.waitedMs),
+      firstTokenMs,
+      durationMs: Math.round(performance.now() - startedMs),
+    };
+    try {
+      await ledger.settle(id, result, answer);
+      ticket.reservation.settle();
+    } finally {
+      release();
+    }
+  }
+
+  function end(outcome: Outcome): void {
+    if (ended) return;
+    if (isCounted(outcome)) {
+      settle(outcome, null).catch((error) =>
+        rooms.log.warn({ request: id, cause: String(error.cause) }, "not counted"),
+      );
+      return;
+    }
+    ended = true;
+    ledger.void(id, outcome);
+    release();
+  }
+
+  return {
+    keeps: claim !== null,
+    firstToken: () => {
+      firstTokenMs ??= Math.round(performance.now() - startedMs);
+    },
+    complete: (usage, answer) => settle("complete", usage, claim === null ? undefined : (answer ?? NOT_KEPT)),
+    cancelled: (tokenSent) => {
+      if (rooms.stopped()) end(tokenSent ? "interrupted" : "refused");
+      else end(tokenSent ? "cancelled_after_first_token" : "cancelled_before_first_token");
+    },
+    failed: (error) => end(firstTokenMs === null ? outcomeOf(exchange, error) : "interrupted"),
+  };
+}
+
+/** Stands for an answer that was too large to be kept: its key must not run again. */
+export const NOT_KEPT: StoredAnswer = { status: 0, contentType: "", bytes: new Uint8Array() };
+
+/** How a call ends that failed before its first token. */
+function outcomeOf(exchange: Exchange, error: unknown): Outcome {
+  if (exchange.request.signal.aborted) return "cancelled_before_first_token";
+  const status = error instanceof ApiError ? error.kind.status : error instanceof RelayedError ? error.status : 500;
+  if (status === 429 || status === 503) return "refused";
+  return status < 500 ? "client_error" : "engine_failed";
+}

@@ -1,0 +1,184 @@
+// The writer's side in the thread that serves requests: what is to be written lines up here, and goes out as one batch as
+// soon as the batch before is on disk. That is the group commit: the busier the disk, the larger the batch.
+//
+// A batch that failed stays at the head of the line and is tried again until there is room. A settlement that has waited too
+// long is taken out of the line and turned into a void, here and nowhere else, so that it is either on disk or never will be.
+
+import { asHomeError } from "../store/store.ts";
+import { LedgerUnavailable } from "./errors.ts";
+import { type Op, RESULT, type State } from "./events.ts";
+import { errorOf, type FromWriter, type ToWriter } from "./protocol.ts";
+
+export interface WritingOptions {
+  home: string;
+  /** Unix milliseconds. */
+  now: () => number;
+  epoch: string;
+  /** How long a settlement waits for a disk that takes nothing; milliseconds. */
+  settleMsMax: number;
+  /** Between two attempts on such a disk; milliseconds. */
+  retryMs: number;
+}
+
+interface Waiting {
+  op: Op;
+  /** `performance.now()` after which it is withdrawn; Infinity: never. */
+  until: number;
+  done?: { resolve(result: number): void; reject(error: Error): void };
+}
+
+/** @throws HomeError when the file cannot be opened or written */
+export async function startWriting(options: WritingOptions) {
+  const { home, now, settleMsMax, retryMs } = options;
+  const worker = new Worker(new URL("./writer.ts", import.meta.url).href);
+  let line: Waiting[] = [];
+  let sent: Waiting[] = [];
+  let posting = false;
+  let healthy = true;
+  let dead: Error | undefined;
+  let retry: Timer | undefined;
+  let onAnswer: (answer: FromWriter) => void = () => {};
+  let idle: (() => void)[] = [];
+  const listeners: ((healthy: boolean) => void)[] = [];
+
+  worker.onmessage = ({ data }: MessageEvent<FromWriter>) => onAnswer(data);
+  worker.onerror = ({ message }) => {
+    // It catches what SQLite throws: this is a fault of the thread itself, which only a new start mends.
+    dead = new Error(`the ledger's writer has failed: ${message}`);
+    setHealthy(false);
+    for (const each of [...sent, ...line]) each.done?.reject(new LedgerUnavailable(dead));
+    sent = [];
+    line = [];
+    onAnswer({ kind: "failed", trouble: { name: "Error", message, code: "" } });
+  };
+
+  function call(message: ToWriter): Promise<FromWriter> {
+    return new Promise((resolve) => {
+      onAnswer = resolve;
+      worker.postMessage(message);
+    });
+  }
+
+  function setHealthy(is: boolean): void {
+    if (is === healthy) return;
+    healthy = is;
+    for (const listener of listeners) listener(is);
+  }
+
+  function put(op: Op, waitMs: number, done?: Waiting["done"]): void {
+    if (dead) {
+      done?.reject(new LedgerUnavailable(dead));
+      return;
+    }
+    line.push(done ? { op, until: performance.now() + waitMs, done } : { op, until: Number.POSITIVE_INFINITY });
+    if (posting || retry) return;
+    posting = true;
+    // At the end of this turn: what else is said in it rides along.
+    queueMicrotask(post);
+  }
+
+  function post(): void {
+    retry = undefined;
+    posting = true;
+    sent = line;
+    line = [];
+    onAnswer = take;
+    worker.postMessage({
+      kind: "commit",
+      ops: sent.map(({ op }) => op),
+      at: now(),
+      probe: !healthy,
+    } satisfies ToWriter);
+  }
+
+  function take(answer: FromWriter): void {
+    posting = false;
+    if (dead) {
+      wake();
+      return;
+    }
+    if (answer.kind === "failed") {
+      line = [...sent, ...line];
+      sent = [];
+      setHealthy(false);
+      withdraw(errorOf(answer.trouble));
+      retry = setTimeout(post, retryMs);
+      return;
+    }
+    if (answer.kind !== "committed") throw new Error(`the ledger's writer said ${answer.kind} out of turn`);
+    const written = sent;
+    sent = [];
+    setHealthy(true);
+    for (const [at, each] of written.entries()) each.done?.resolve(answer.results[at] ?? RESULT.impossible);
+    if (line.length > 0) post();
+    else wake();
+  }
+
+  /** Its caller hears that it will not be counted, so it must not be, even when there is room again. */
+  function withdraw(cause: Error): void {
+    const at = performance.now();
+    for (const [index, each] of line.entries()) {
+      if (each.until > at) continue;
+      const { op } = each;
+      if (op.kind === "settle") {
+        const end: Op = { kind: "void", requestId: op.requestId, outcome: "interrupted", at: op.at };
+        line[index] = { op: end, until: Number.POSITIVE_INFINITY };
+      }
+      each.done?.reject(new LedgerUnavailable(cause));
+    }
+  }
+
+  function wake(): void {
+    const waiting = idle;
+    idle = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  const opened = await call({ kind: "open", home, epoch: options.epoch, at: now() });
+  if (opened.kind !== "opened") {
+    worker.unref();
+    const error = opened.kind === "failed" ? errorOf(opened.trouble) : new Error("the ledger did not open");
+    throw asHomeError(home, error);
+  }
+
+  return {
+    state: opened.state as State,
+    /** Rides in the next commit. */
+    put: (op: Op): void => put(op, 0),
+    /**
+     * @returns what became of it, once that is on disk
+     * @throws LedgerUnavailable when it is not, and will never be
+     */
+    putAndWait: (op: Op): Promise<number> =>
+      new Promise((resolve, reject) => put(op, settleMsMax, { resolve, reject })),
+    healthy: () => healthy,
+    onHealth: (listener: (healthy: boolean) => void): void => {
+      listeners.push(listener);
+    },
+    /** Resolves when nothing waits to be written. On a disk that takes nothing, that is when it does again. */
+    flush: (): Promise<void> => (posting || retry ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve()),
+    /** Writes what waits, if the disk takes it, and ends the thread. What it does not take, the next start makes void. */
+    async close(): Promise<void> {
+      if (dead) return;
+      if (posting) await new Promise<void>((resolve) => awaitTurn(resolve));
+      clearTimeout(retry);
+      withdrawAll();
+      await call({ kind: "close" });
+      worker.unref();
+    },
+  };
+
+  /** Until the line is empty, or the disk has refused it. */
+  function awaitTurn(resolve: () => void): void {
+    idle.push(resolve);
+    listeners.push((is) => is || resolve());
+  }
+
+  function withdrawAll(): void {
+    dead = new Error("the ledger is closed");
+    for (const each of line) each.done?.reject(new LedgerUnavailable(dead));
+    line = [];
+  }
+}
+
+export type Writing = Awaited<ReturnType<typeof startWriting>>;
