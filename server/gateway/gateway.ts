@@ -69,7 +69,8 @@ async function answer(exchange: Exchange): Promise<Response> {
 
 /** Without query, and without the slash that some clients leave at the end. */
 function pathOf(url: string): string {
-  const start = url.indexOf("/", url.indexOf("//") + 2);
+  // A client of HTTP/1.0 may send no host, and the URL is then the path alone.
+  const start = url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("//") + 2);
   if (start < 0) return "/";
   const query = url.indexOf("?", start);
   const path = query < 0 ? url.slice(start) : url.slice(start, query);

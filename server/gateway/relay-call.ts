@@ -110,7 +110,7 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
     const answer = await reach(signal, () =>
       patiently(signal, () => engine.call(call.path, bytes, { signal, headers })),
     );
-    const first = answer.kind === "stream" ? await answer.events.next() : null;
+    const first = answer.kind === "stream" ? await answer.events.next().catch(neverBegun) : null;
     if (first?.error) throw first.error;
     const clampedTo = ticket.clamped ? ticket.outputTokensMax : null;
     return { answer, first, units: ticket.units, clampedTo, settlement };
@@ -118,6 +118,11 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
     settlement.failed(error);
     throw error;
   }
+}
+
+/** An engine that breaks off before it has said anything has failed; it is interrupted only once a stream has begun. */
+function neverBegun(cause: unknown): never {
+  throw new ApiError("engine_failed", "The engine failed to answer. Try again.", { cause });
 }
 
 /** What is sent: the caller's own length, unless the plan allows less. */

@@ -3,6 +3,7 @@
 import {
   type AnswerMessage,
   type AnswerToolCall,
+  ApiError,
   type ChatChoice,
   type ChatCompletion,
   type ChatRequest,
@@ -25,7 +26,7 @@ import { type OutputPlan, planOutput } from "./chat/output.ts";
 import { type Host, LLAMA_FEATURES, refuseHuge, refuseOtherModels, refuseTooLong, runChoices } from "./host.ts";
 import { streamResponse } from "./http.ts";
 import type { Outcome } from "./job.ts";
-import type { Grammar, SamplerSettings } from "./native.ts";
+import type { Grammar, Native, SamplerSettings } from "./native.ts";
 import { samplingOf } from "./sampling.ts";
 
 /** A call, made ready: nothing about it can be refused any more. */
@@ -88,13 +89,32 @@ function planChat(body: Record<string, unknown>, host: Host): Plan {
     policy,
     output,
     prompt,
-    grammar: output.grammar === null ? null : loaded.native.createGrammar(output.grammar),
+    grammar: output.grammar === null ? null : compileGrammar(loaded.native, output.grammar, call),
     samplingOf: samplingOf(call, vocabulary, contextTokens, host.randomSeed),
     stops: typeof call.stop === "string" ? [call.stop] : (call.stop ?? []),
     maxTokens: maxTokensOf(call) ?? contextTokens,
     choices: call.n ?? 1,
   };
 }
+
+/**
+ * @throws ApiError `invalid_schema` for what the engine cannot take. It is asked only when it can: its own refusal prints the
+ *   grammar, which holds the caller's words, into the log.
+ */
+function compileGrammar(native: Native, text: string, call: ChatRequest): Grammar {
+  const param = call.response_format && call.response_format.type !== "text" ? "response_format" : "tools";
+  const tooLarge = (cause?: unknown) =>
+    new ApiError("invalid_schema", `Invalid schema: '${param}': it is too large to be enforced.`, { param, cause });
+  if (text.split("::=").length - 1 > RULES_MAX) throw tooLarge();
+  try {
+    return native.createGrammar(text);
+  } catch {
+    throw tooLarge();
+  }
+}
+
+/** The engine refuses about 2,000 rules; an object takes two for each optional property. */
+const RULES_MAX = 1_500;
 
 /** Generates one choice; its events go to `emit` as they come. */
 async function generate(

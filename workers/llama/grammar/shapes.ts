@@ -57,11 +57,15 @@ const ALTERNATIVES_MAX = 256;
 
 /** The shapes of a place: its value has one of them. None: no value fits. */
 export function shapesOf(place: Place): Shape[] {
-  const document = place[0]?.document;
-  if (document && document.work.left-- <= 0) throw refusal(document.param, "it is too complex to be enforced");
+  const first = place[0];
+  if (first) chargeWork(first);
   let alternatives: Alternative[] = [{ flat: [], excluded: [] }];
   for (const located of place) alternatives = both(alternatives, alternativesOf(located, []), located);
   return alternatives.flatMap((alternative) => merge(alternative) ?? []);
+}
+
+function chargeWork({ document }: Located): void {
+  if (document.work.left-- <= 0) throw refusal(document.param, "it is too complex to be enforced");
 }
 
 interface Alternative {
@@ -74,6 +78,8 @@ interface Alternative {
 function alternativesOf(at: Located, above: JsonSchema[]): Alternative[] {
   if (at.schema === false) return [];
   if (at.schema === true) return [{ flat: [], excluded: [] }];
+  // References to references double with every step, in a schema of a few lines.
+  chargeWork(at);
   const { schema } = at;
   if (above.includes(schema)) throw refusal(at.path, "it refers to itself without any value in between");
   const inside = [...above, schema];
