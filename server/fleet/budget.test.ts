@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import { symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -45,4 +45,17 @@ test("the memory of a model is its file, the cache of its slots and the worker i
   unlinkSync(file);
   expect(bytesOf(1)).toBe(90_000_000);
   expect(estimateBytes({ models: "all", slots: 256 }, models)).toBe(90_000_000);
+});
+
+test("a path that leads nowhere, or to itself, counts nothing and stops nothing", () => {
+  const link = join(tmpdir(), `oxbow-loop-${process.pid}`);
+  symlinkSync(link, link);
+  try {
+    const [nothing, loop] = ["/no/such/file", link].map((file) =>
+      estimateBytes({ models: [{ id: "m", file }], slots: 1 }, []),
+    );
+    expect(loop).toBe(nothing!);
+  } finally {
+    unlinkSync(link);
+  }
 });

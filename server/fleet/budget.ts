@@ -42,9 +42,17 @@ export function estimateBytes(entry: Pick<EngineEntry, "models" | "slots">, mode
   let bytes = WORKER_BYTES;
   for (const { id, file } of entry.models === "all" ? [] : entry.models) {
     if (file === undefined) continue;
-    const weights = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+    const weights = sizeOf(file);
     const contextTokens = models.find((model) => model.id === id)?.contextTokens ?? 0;
     bytes += weights + (weights / WEIGHTS_PER_CACHED_TOKEN) * contextTokens * entry.slots;
   }
   return Math.round(bytes);
+}
+
+function sizeOf(file: string): number {
+  try {
+    return statSync(file).size;
+  } catch {
+    return 0; // not there, not readable, a link to itself: for the worker to say
+  }
 }

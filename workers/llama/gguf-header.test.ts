@@ -1,5 +1,6 @@
 import { afterAll, expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { encodeGguf, type Gguf } from "../../models/tiny/gguf.ts";
@@ -95,4 +96,14 @@ test("a header with any bytes changed is read or refused, quickly, and nothing e
     }),
     { numRuns: 200 },
   );
+});
+
+test("a pipe in place of a file is refused without waiting for a writer", () => {
+  const pipe = join(tmpdir(), `oxbow-pipe-${process.pid}`);
+  Bun.spawnSync(["mkfifo", pipe]);
+  try {
+    expect(() => readGgufHeader(pipe)).toThrow("is not a file");
+  } finally {
+    rmSync(pipe, { force: true });
+  }
 });

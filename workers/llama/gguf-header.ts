@@ -2,7 +2,7 @@
 // the library's own reader count for ever. Bounds come from the file's size, so reading ends whatever the file says.
 // Format: ggml `docs/gguf.md`, read 2026-11-21.
 
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { checkModel, type GgufHeader } from "./gguf-check.ts";
 import { show, UnusableModel } from "./unusable.ts";
 
@@ -26,7 +26,8 @@ export function readGgufHeader(path: string): GgufHeader {
 
 function openModel(path: string): number {
   try {
-    return openSync(path, "r");
+    // Without waiting: a pipe would be waited for until somebody writes, and the worker with it.
+    return openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     if (code === "ENOENT") throw new UnusableModel("does not exist");
