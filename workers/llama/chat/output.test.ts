@@ -202,3 +202,15 @@ test("a schema that cannot be enforced is refused by its place in the request", 
     "response_format",
   );
 });
+
+test("a required call that is cut off anywhere shows nothing of its markup as content", () => {
+  for (const name of ["TAGGED", "BRACKETED"] as const) {
+    const plan = planOutput(request({ tools: TOOLS, tool_choice: "required" }), template(name));
+    const text = name === "TAGGED" ? '<tool_call>\n{"name": "now", "arguments": {}}' : '[TOOL_CALLS][{"name": "now"';
+    for (let length = 0; length <= text.length; length++) {
+      const reader = plan.createReader();
+      const pieces = [...reader.push(text.slice(0, length)), ...reader.end()];
+      expect(pieces.filter((piece) => piece.kind === "content")).toEqual([]);
+    }
+  }
+});

@@ -49,6 +49,7 @@ export function planOutput(call: ChatRequest, template: ChatTemplate): OutputPla
             thinking: family.thinking,
             opened,
             calls: names.length > 0 ? { syntax: family.calls, names } : null,
+            onlyCalls: policy.mode === "required",
           }),
   };
 }

@@ -11,6 +11,8 @@ export interface ReaderOptions {
   opened: boolean;
   /** Null when the model was not offered any tools: then calls are text like any other. */
   calls: { syntax: CallSyntax; names: string[] } | null;
+  /** The grammar allows nothing but calls, after the reasoning: other text is the beginning of one. */
+  onlyCalls?: boolean;
 }
 
 /** What the text at hand belongs to, in the order that an answer takes. */
@@ -19,7 +21,7 @@ type State = "start" | "reasoning" | "content" | "head" | "arguments" | "tail" |
 const SPACE = /^[ \t\r\n]+/;
 const SPACE_AT_END = /[ \t\r\n]+$/;
 
-export function createMarkerReader({ thinking, opened, calls }: ReaderOptions): OutputReader {
+export function createMarkerReader({ thinking, opened, calls, onlyCalls = false }: ReaderOptions): OutputReader {
   const matcher: CallMatcher | null = calls && createCallMatcher(calls.syntax, calls.names);
   let state: State = thinking && opened ? "reasoning" : "start";
   let buffer = "";
@@ -101,6 +103,11 @@ export function createMarkerReader({ thinking, opened, calls }: ReaderOptions): 
     if (marker !== null && at >= 0) {
       emit(pieces, "content", buffer.slice(0, at).replace(SPACE_AT_END, "").length);
       return enter("head", buffer.indexOf(marker) + marker.length);
+    }
+    if (last && onlyCalls) {
+      // Cut off inside the marker: nothing that a caller could use.
+      buffer = "";
+      return false;
     }
     if (last || marker === null) return emit(pieces, "content", last ? buffer.length : wholeCharacters(buffer));
     const sure = buffer.slice(0, buffer.length - heldBack(buffer, [marker]));
