@@ -41,7 +41,7 @@ async function list({ home, json }: Common, env: Env): Promise<void> {
     return sets.map((set) => {
       const percent = Math.floor((set.bytes / Math.max(1, set.bytesTotal)) * 100);
       const state = set.complete ? "complete" : `${Math.min(99, percent)} %`;
-      return [repository, model, set.file ?? set.format ?? "-", bytesText(set.bytes), state];
+      return [repository, model, set.weights, bytesText(set.bytes), state];
     });
   });
   printTable(["REPOSITORY", "MODEL", "WEIGHTS", "SIZE", "STATE"], rows);

@@ -16,8 +16,8 @@ export interface Pulled {
   models: string[];
   /** What Oxbow pulled from it: for each set, the files. */
   sets: {
-    file: string | null;
-    format: string | null;
+    /** The file, or the sort of files. */
+    weights: string;
     commit: string;
     bytes: number;
     bytesTotal: number;
@@ -50,9 +50,10 @@ function hubsOf({ weights }: Model): (string | undefined)[] {
 }
 
 function setOf(note: Note, layout: Layout) {
-  const { file, format, commit, files } = note;
+  const { format, commit, files } = note;
+  const weights = files.find(({ path }) => path.endsWith(".gguf"))?.path ?? format ?? "files";
   const bytesTotal = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  return { file, format, commit, bytes: bytesOf(note, layout), bytesTotal, complete: isWhole(note, layout.cache) };
+  return { weights, commit, bytes: bytesOf(note, layout), bytesTotal, complete: isWhole(note, layout.cache) };
 }
 
 function sizeOfBlobs(layout: Layout): number {
