@@ -71,6 +71,8 @@ export interface WorkerModel {
   file?: string;
   /** How texts become vectors, where the catalogue says more than the model's own files. */
   embedding?: EmbeddingCard;
+  /** What a model sees that finds objects in images. */
+  detection?: DetectionCard;
 }
 
 /** What data/models.yaml says of a model that embeds texts. */
@@ -83,4 +85,12 @@ export interface EmbeddingCard {
   prefixes?: { query: string; passage: string };
   /** Shorter lengths that vectors may be cut to, for models that were trained for it. */
   matryoshka: number[];
+}
+
+/** What data/models.yaml says of a model that finds objects in images. */
+export interface DetectionCard {
+  /** What it can name, in the order of its outputs. */
+  classes: string[];
+  /** Width and height of the square that it looks at, where its file does not fix them. */
+  inputPixels: number;
 }
