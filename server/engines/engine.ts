@@ -40,6 +40,8 @@ export interface Engine {
 
 export interface SendOptions {
   signal: AbortSignal;
+  /** Of `body`; absent: JSON. */
+  contentType?: string;
   /** Added to, or instead of, what is always sent. Lower case. */
   headers?: Record<string, string>;
 }
@@ -74,7 +76,7 @@ export function createEngine(
     simulated,
     slots,
     features: new Set(options.features),
-    call: async (path, body, sendOptions) => readAnswer(await engine.send(path, body, sendOptions)),
+    call: async (path, body, sendOptions) => readAnswer(await engine.send(path, body, sendOptions), path),
     count: async (path, body, signal) => {
       const answer = await engine.call(COUNT_PATH, body, { signal, headers: { [COUNT_FIELD]: path } });
       const said = answer.kind === "whole" ? (JSON.parse(Buffer.from(answer.bytes).toString()) as PromptCount) : null;
@@ -82,14 +84,14 @@ export function createEngine(
       throw new ApiError("engine_failed", "The engine could not count the prompt. Try again.");
     },
 
-    async send(path, body, { signal, headers }) {
+    async send(path, body, { signal, headers, contentType = "application/json" }) {
       try {
         return await fetch(base + path.replace(/^\/v1(?=\/)/, ""), {
           ...unix,
           method: "POST",
           body,
           // Bytes are relayed as they are: a body that fetch unpacks keeps the header fields of the packed one.
-          headers: { "content-type": "application/json", "accept-encoding": "identity", ...headers },
+          headers: { "content-type": contentType, "accept-encoding": "identity", ...headers },
           decompress: false,
           // Else fetch gives up on a silent engine after six minutes, however long the caller is ready to wait.
           timeout: false,

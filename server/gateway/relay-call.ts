@@ -2,7 +2,7 @@
 // caller. From the ticket on, the settlement ends the call on every way out.
 
 import { ApiError, ERRORS, RelayedError, USAGE_FIELD } from "@oxbow/contract";
-import type { Ticket } from "../admission/admission.ts";
+import type { Measure, Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
 import { type Engine, type EngineAnswer, EngineUnreachable, type EventStream, type Frame } from "../fleet/fleet.ts";
 import { LedgerUnavailable } from "../ledger/ledger.ts";
@@ -11,7 +11,7 @@ import { answerHeaders, type Exchange } from "./exchange.ts";
 import { bytesFor } from "./forward.ts";
 import { type Claim, claimKey, isClaim, KEPT_BYTES_MAX, replay } from "./idempotency.ts";
 import { createSettlement, type Settlement } from "./settle.ts";
-import { type Course, sendStream, type Translation } from "./stream.ts";
+import { bytesWire, type Course, sendStream, type Translation } from "./stream.ts";
 
 export interface RelayCall {
   model: Model;
@@ -19,8 +19,10 @@ export interface RelayCall {
   engine: Engine;
   /** Path at the engine: `/v1/chat/completions`. */
   path: string;
-  /** The body as it came. */
+  /** The body as it came; a form as `writeForm` wrote it. */
   received: Uint8Array;
+  /** Of `received`, when it is not JSON. Such a body names the model by its id, and holds nothing that is not to be sent. */
+  contentType?: string;
   body: Record<string, unknown>;
   /** Whether a stream was asked for: else nothing comes before everything is there. */
   stream: boolean;
@@ -34,8 +36,10 @@ export interface RelayCall {
   outputTokens: number | null;
   /** The field that holds the prompt. */
   inputField: string;
-  /** The field that limits the answer. */
-  outputField: string;
+  /** The field that limits the answer; null: it is not made of tokens. */
+  outputField: string | null;
+  /** What the plan may limit besides tokens. */
+  measures?: readonly Measure[];
   /** For an endpoint whose answers have another form than the engine's. Without it the engine's bytes pass as they are. */
   translation?: Translation;
 }
@@ -71,14 +75,16 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
   if (opened?.clampedTo) more["x-oxbow-max-tokens-clamped"] = String(opened.clampedTo);
   if (opened?.answer.kind !== "whole") {
     more["x-oxbow-units"] = String(call.model.weight);
-    return sendStream(exchange, courseOf(opening, opened, hangUp), call.choices, more, call.translation);
+    const wire = opened?.answer.kind === "bytes" ? { wire: bytesWire(opened.answer.contentType) } : {};
+    const { choices, translation } = call;
+    return sendStream(exchange, courseOf(opening, opened, hangUp), more, { choices, translation, ...wire });
   }
-  const { usage } = opened.answer;
+  const { usage, contentType } = opened.answer;
   const bytes = call.translation?.whole(opened.answer.bytes) ?? opened.answer.bytes;
-  const kept = bytes.length > KEPT_BYTES_MAX ? null : { status: 200, contentType: "application/json", bytes };
+  const kept = bytes.length > KEPT_BYTES_MAX ? null : { status: 200, contentType, bytes };
   await opened.settlement.complete(usage, kept);
   more["x-oxbow-counted"] = String(opened.units);
-  const headers = answerHeaders(exchange, { "content-type": "application/json", ...more });
+  const headers = answerHeaders(exchange, { "content-type": contentType, ...more });
   return new Response(bytes as Uint8Array<ArrayBuffer>, { headers });
 }
 
@@ -107,10 +113,11 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
     const { engine } = ticket;
     const headers = fieldsFor(engine, exchange, call);
     const bytes = bytesOf(call, ticket);
+    const type = call.contentType === undefined ? {} : { contentType: call.contentType };
     const answer = await reach(signal, () =>
-      patiently(signal, () => engine.call(call.path, bytes, { signal, headers })),
+      patiently(signal, () => engine.call(call.path, bytes, { signal, headers, ...type })),
     );
-    const first = answer.kind === "stream" ? await answer.events.next().catch(neverBegun) : null;
+    const first = answer.kind !== "whole" ? await answer.events.next().catch(neverBegun) : null;
     if (first?.error) throw first.error;
     const clampedTo = ticket.clamped ? ticket.outputTokensMax : null;
     return { answer, first, units: ticket.units, clampedTo, settlement };
@@ -126,9 +133,11 @@ function neverBegun(cause: unknown): never {
 }
 
 /** What is sent: the caller's own length, unless the plan allows less. */
-function bytesOf({ model, body, received, outputTokens, outputField }: RelayCall, ticket: Ticket<Engine>): Uint8Array {
+function bytesOf(call: RelayCall, ticket: Ticket<Engine>): Uint8Array {
+  const { model, body, received, contentType, outputTokens, outputField } = call;
+  if (contentType !== undefined) return received;
   const { outputTokensMax } = ticket;
-  const fits = outputTokensMax === null || outputTokensMax === outputTokens;
+  const fits = outputField === null || outputTokensMax === null || outputTokensMax === outputTokens;
   return bytesFor(model, body, received, fits ? null : { [outputField]: outputTokensMax });
 }
 
@@ -144,6 +153,7 @@ function admit(exchange: Exchange, call: RelayCall, signal: AbortSignal): Promis
     inputField: call.inputField,
     outputTokens: call.outputTokens,
     choices: call.generations,
+    ...(call.measures && { measures: call.measures }),
     signal,
   });
 }
@@ -216,7 +226,9 @@ function courseOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangU
   const begin = (now: Opened) => {
     begun = now;
     // An engine that answers a stream with a whole document: `open` has read it, and nothing of it is an event.
-    if (now.answer.kind === "whole") throw new ApiError("engine_failed", "The engine did not stream. Try again.");
+    // Nor is a stream of events what comes as bytes of another kind, once the caller was promised events.
+    if (now.answer.kind === "whole" || (now.answer.kind === "bytes" && opened === null))
+      throw new ApiError("engine_failed", "The engine did not stream. Try again.");
     events = now.answer.events;
     return now.first;
   };
@@ -228,7 +240,7 @@ function courseOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangU
       if (begun === null) hangUp.now();
       opening.then(
         ({ answer, settlement }) => {
-          if (answer.kind === "stream") answer.events.cancel();
+          if (answer.kind !== "whole") answer.events.cancel();
           settlement.cancelled(tokenSent);
         },
         () => {}, // it settled with its ticket itself
