@@ -119,12 +119,12 @@ export function sendStream(
   let askedMs = pulse.now();
   let controllerOf: ReadableStreamDefaultController<Uint8Array> | null = null;
 
-  /** The status is spent: an error event tells, and no `[DONE]` follows, or the answer breaks off: nothing looks finished. */
+  /** The status is spent: an error event tells and no `[DONE]` follows, or the answer breaks off. Nothing looks finished. */
   function fail(error: unknown): void {
     if (ended) return;
     course.settlement()?.failed(error);
-    if (wire.tells) return finish(encoder.encode((translation?.error ?? sseEvent)(errorEventBody(exchange, error))));
-    controllerOf!.error(error);
+    if (wire.tells) finish(encoder.encode((translation?.error ?? sseEvent)(errorEventBody(exchange, error))));
+    else controllerOf!.error(error);
     end();
   }
 
