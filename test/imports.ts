@@ -23,6 +23,7 @@ const ROOM_FOLDERS = [
   "server/fleet",
   "server/ledger",
   "server/engines",
+  "server/media",
   "server/store",
   "server/config",
   "workers",
@@ -31,13 +32,14 @@ const ROOM_FOLDERS = [
 
 /** Values: what each room may import besides itself. */
 const MAY_IMPORT: Record<string, string[]> = {
-  gateway: ["accounts", "admission", "fleet", "ledger", "contract"],
+  gateway: ["accounts", "admission", "fleet", "ledger", "media", "contract"],
   portal: ["accounts", "admission", "fleet", "ledger", "contract"],
   accounts: ["store", "contract"],
   ledger: ["store", "contract"],
   fleet: ["engines", "contract"],
   admission: ["contract"],
   engines: ["contract"],
+  media: ["contract"],
   workers: ["contract"],
   config: ["contract"],
   store: [],
@@ -54,6 +56,7 @@ const LEVEL: Record<string, number> = {
   fleet: 2,
   admission: 2,
   engines: 1,
+  media: 1,
   workers: 1,
   store: 1,
   config: 0,
