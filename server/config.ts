@@ -59,6 +59,8 @@ export interface Weights {
   url?: string;
   revision?: string;
   file?: string;
+  /** Patterns of the files that are wanted. */
+  include?: string[];
   format: "safetensors" | "gguf" | "onnx" | "pytorch";
   licence?: string;
   /** The hub asks for an account that has accepted the licence. Absent where we do not know. */
