@@ -135,7 +135,7 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
     const headers = fieldsFor(engine, exchange, call);
     const bytes = bytesOf(call, prepared, ticket);
     const answer = await reach(signal, () =>
-      patiently(signal, () => engine.call(call.path, bytes, { signal, headers })),
+      patiently(signal, () => engine.call(call.path, bytes, { signal, headers, model: call.model.id })),
     );
     const first = answer.kind === "stream" ? await answer.events.next().catch(neverBegun) : null;
     if (first?.error) throw first.error;
@@ -167,7 +167,10 @@ function admit(exchange: Exchange, call: RelayCall, signal: AbortSignal): Promis
     inputTokens: call.inputTokens,
     countTokens: () => {
       const inTime = AbortSignal.any([signal, AbortSignal.timeout(COUNT_MS_MAX)]);
-      return reach(signal, () => call.engine.count(call.path, call.received, inTime));
+      const { count } = call.engine;
+      // An engine that cannot count: the bound is all there is to know.
+      if (!count) return Promise.resolve(call.inputTokens);
+      return reach(signal, () => count(call.path, call.received, inTime));
     },
     inputField: call.inputField,
     outputTokens: call.outputTokens,
