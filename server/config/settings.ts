@@ -27,7 +27,17 @@ export interface Settings extends Place {
   logLevel: LogLevel;
   /** The first API key, when the operator chose it. */
   bootstrapKey: string | undefined;
+  metrics: MetricsSettings;
 }
+
+/** Who may read the metrics. */
+export interface MetricsSettings {
+  /** "key": a key of an admin account, or the token. "open": everybody who reaches the port. */
+  access: (typeof METRICS_ACCESS)[number];
+  /** Opens the metrics and nothing else. */
+  token: string | undefined;
+}
+const METRICS_ACCESS = ["key", "open", "off"] as const;
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -66,8 +76,12 @@ export function loadSettings({ simulate, ...options }: SettingsOptions): Setting
     limits: limitsOf(env),
     fetchUrls: flag(env, "OXBOW_FETCH_URLS", true),
     fetchAllow: origins(env, "OXBOW_FETCH_ALLOW"),
-    logLevel: levelOf(env.OXBOW_LOG_LEVEL || "info"),
+    logLevel: oneOf(env, "OXBOW_LOG_LEVEL", "info", LOG_LEVELS),
     bootstrapKey: secret(env, "OXBOW_BOOTSTRAP_KEY"),
+    metrics: {
+      access: oneOf(env, "OXBOW_METRICS", "key", METRICS_ACCESS),
+      token: secret(env, "OXBOW_METRICS_TOKEN"),
+    },
   };
 }
 
@@ -117,10 +131,11 @@ function origins(env: Environment, name: string): string[] {
   });
 }
 
-function levelOf(text: string): LogLevel {
-  const level = LOG_LEVELS.find((name) => name === text);
-  if (level) return level;
-  throw new ConfigError(`OXBOW_LOG_LEVEL must be one of ${LOG_LEVELS.join(", ")}, but is '${text}'`);
+function oneOf<T extends string>(env: Environment, name: string, otherwise: T, values: readonly T[]): T {
+  const text = env[name] || otherwise;
+  const value = values.find((each) => each === text);
+  if (value) return value;
+  throw new ConfigError(`${name} must be one of ${values.join(", ")}, but is '${text}'`);
 }
 
 function secret(env: Environment, name: string): string | undefined {
