@@ -1,7 +1,7 @@
 // The walk that every endpoint with an engine behind it takes: a ticket, the engine's answer, the ledger, and back to the
 // caller. From the ticket on, the settlement ends the call on every way out.
 
-import { ApiError, ERRORS, RelayedError, USAGE_FIELD } from "@oxbow/contract";
+import { ApiError, ERRORS, type Feature, RelayedError, USAGE_FIELD } from "@oxbow/contract";
 import type { Measure, Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
 import { type Engine, type EngineAnswer, EngineUnreachable, type EventStream, type Frame } from "../fleet/fleet.ts";
@@ -25,6 +25,8 @@ export interface RelayCall {
   /** Of `received`, when it is not JSON. Such a body names the model by its id, and holds nothing that is not to be sent. */
   contentType?: string;
   body: Record<string, unknown>;
+  /** What has to be done before the call can be admitted, and may take its time. Not done for a stored answer. */
+  prepare?: (signal: AbortSignal) => Promise<Prepared>;
   /** Whether a stream was asked for: else nothing comes before everything is there. */
   stream: boolean;
   /** How many choices make the answer. */
@@ -39,10 +41,17 @@ export interface RelayCall {
   inputField: string;
   /** The field that limits the answer; null: it is not made of tokens. */
   outputField: string | null;
-  /** What the plan may limit besides tokens. */
+  /** What the plan may limit besides tokens, as far as the body says it. */
   measures?: readonly Measure[];
   /** For an endpoint whose answers have another form than the engine's. Without it the engine's bytes pass as they are. */
   translation?: Translation;
+}
+
+export interface Prepared {
+  /** Fields to send in place of the caller's; null: none. */
+  instead: Record<string, unknown> | null;
+  /** What was found that the plan may limit besides tokens. */
+  measures?: readonly Measure[];
 }
 
 /**
@@ -53,6 +62,19 @@ export function engineOf(exchange: Exchange, model: Model): Engine {
   const hint = " It is in the catalogue, but no engine here serves it.";
   exchange.record.model = model.id;
   return exchange.rooms.fleet.serves(model.id) ?? notFound(model.id, hint);
+}
+
+/** For refusals: a model served here that has a feature and that the caller may use. */
+export function otherModel(exchange: Exchange): (feature: Feature) => string | null {
+  const { admission, catalogue, fleet } = exchange.rooms;
+  return (feature) => {
+    const has = (model: Model) => {
+      const engine = fleet.serves(model.id);
+      return engine !== null && catalogue.featuresOf(model, engine).has(feature);
+    };
+    const found = catalogue.models.find((model) => admission.allows(exchange.caller!, model) && has(model));
+    return found?.id ?? null;
+  };
 }
 
 /**
@@ -109,17 +131,22 @@ interface Opened {
 /** Waits for a ticket and for the beginning of the answer. */
 async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: Claim | null): Promise<Opened> {
   const { signal } = hangUp;
-  const ticket = await admit(exchange, call, signal).catch((error) => {
+  let prepared: Prepared | null;
+  let ticket: Ticket<Engine>;
+  try {
+    prepared = (await call.prepare?.(signal)) ?? null;
+    ticket = await admit(exchange, call, prepared, signal);
+  } catch (error) {
     claim?.free();
     throw error;
-  });
+  }
   const settlement = createSettlement(exchange, call, ticket, claim);
   try {
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
     if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
     const { engine } = ticket;
     const headers = fieldsFor(engine, exchange, call);
-    const bytes = bytesOf(call, ticket);
+    const bytes = bytesOf(call, prepared, ticket);
     const type = call.contentType === undefined ? {} : { contentType: call.contentType };
     const answer = await reach(signal, () =>
       patiently(signal, () => engine.call(call.path, bytes, { signal, headers, model: call.model.id, ...type })),
@@ -140,15 +167,20 @@ function neverBegun(cause: unknown): never {
 }
 
 /** What is sent: the caller's own length, unless the plan allows less. */
-function bytesOf(call: RelayCall, ticket: Ticket<Engine>): Uint8Array {
+function bytesOf(call: RelayCall, prepared: Prepared | null, { outputTokensMax }: Ticket<Engine>): Uint8Array {
   const { model, body, received, contentType, outputTokens, outputField } = call;
   if (contentType !== undefined) return received;
-  const { outputTokensMax } = ticket;
+  const instead = prepared?.instead ?? null;
   const fits = outputField === null || outputTokensMax === null || outputTokensMax === outputTokens;
-  return bytesFor(model, body, received, fits ? null : { [outputField]: outputTokensMax });
+  return bytesFor(model, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax });
 }
 
-function admit(exchange: Exchange, call: RelayCall, signal: AbortSignal): Promise<Ticket<Engine>> {
+function admit(
+  exchange: Exchange,
+  call: RelayCall,
+  prepared: Prepared | null,
+  signal: AbortSignal,
+): Promise<Ticket<Engine>> {
   return exchange.rooms.admission.admit({
     caller: exchange.caller!,
     model: call.model,
@@ -163,7 +195,7 @@ function admit(exchange: Exchange, call: RelayCall, signal: AbortSignal): Promis
     inputField: call.inputField,
     outputTokens: call.outputTokens,
     choices: call.generations,
-    ...(call.measures && { measures: call.measures }),
+    measures: [...(call.measures ?? []), ...(prepared?.measures ?? [])],
     signal,
   });
 }
