@@ -3,6 +3,7 @@ export * from "./chat.ts";
 export * from "./chat-answer.ts";
 export * from "./completions.ts";
 export * from "./errors.ts";
+export * from "./form.ts";
 export * from "./ids.ts";
 export * from "./json.ts";
 export * from "./models.ts";

@@ -14,14 +14,37 @@ export async function readJson(exchange: Exchange): Promise<{ bytes: Uint8Array;
   const { request, rooms } = exchange;
   refuseOtherContent(request.headers.get("content-type"));
   const { bodyBytesMax, bodyIdleMsMax } = rooms.limits;
-  const declared = Number(request.headers.get("content-length") ?? Number.NaN);
-  if (declared > bodyBytesMax) throw tooLarge(declared, bodyBytesMax);
+  const declared = declaredBytes(exchange, bodyBytesMax);
   exchange.keepOpen();
   const bytes =
-    declared <= SMALL_BYTES
-      ? await inTime(request.bytes(), bodyIdleMsMax)
-      : await readParts(request.body, bodyBytesMax, bodyIdleMsMax);
+    declared <= SMALL_BYTES ? await inTime(request.bytes(), bodyIdleMsMax) : await readWhole(exchange, bodyBytesMax);
   return { bytes, body: parseJsonObject(bytes) };
+}
+
+/**
+ * The body as it arrives.
+ * @throws ApiError `body_too_large`, `request_timeout`
+ */
+export async function* bodyParts(exchange: Exchange, bytesMax: number): AsyncGenerator<Uint8Array, void, void> {
+  declaredBytes(exchange, bytesMax);
+  exchange.keepOpen();
+  const { request, rooms } = exchange;
+  const reader = request.body?.getReader();
+  let size = 0;
+  while (reader) {
+    const { value, done } = await inTime(reader.read(), rooms.limits.bodyIdleMsMax);
+    if (done) break;
+    size += value.length;
+    if (size > bytesMax) throw tooLarge(size, bytesMax);
+    yield value;
+  }
+}
+
+/** NaN when the client does not say. */
+function declaredBytes({ request }: Exchange, bytesMax: number): number {
+  const declared = Number(request.headers.get("content-length") ?? Number.NaN);
+  if (declared > bytesMax) throw tooLarge(declared, bytesMax);
+  return declared;
 }
 
 function refuseOtherContent(type: string | null): void {
@@ -32,17 +55,9 @@ function refuseOtherContent(type: string | null): void {
   throw new ApiError("unsupported_media_type", text);
 }
 
-async function readParts(body: ReadableStream<Uint8Array> | null, bytesMax: number, idleMsMax: number) {
-  const reader = body?.getReader();
+async function readWhole(exchange: Exchange, bytesMax: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  let size = 0;
-  while (reader) {
-    const { value, done } = await inTime(reader.read(), idleMsMax);
-    if (done) break;
-    size += value.length;
-    if (size > bytesMax) throw tooLarge(size, bytesMax);
-    parts.push(value);
-  }
+  for await (const part of bodyParts(exchange, bytesMax)) parts.push(part);
   return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
 }
 

@@ -20,6 +20,8 @@ export interface WritingOptions {
   settleMsMax: number;
   /** Between two attempts on such a disk; milliseconds. */
   retryMs: number;
+  /** @param ms from sending a batch until it was on disk */
+  onCommit: (ms: number) => void;
 }
 
 /** How long what nobody waits for may stay in memory alone; milliseconds. Longer than a commit, shorter than anyone notices. */
@@ -34,13 +36,14 @@ interface Waiting {
 
 /** @throws HomeError when the file cannot be opened or written */
 export async function startWriting(options: WritingOptions) {
-  const { home, now, settleMsMax, retryMs } = options;
+  const { home, now, settleMsMax, retryMs, onCommit } = options;
   const worker = new Worker(new URL("./writer.ts", import.meta.url).href);
   let line: Waiting[] = [];
   let sent: Waiting[] = [];
   let posting = false;
   /** Somebody waits for what is in line. */
   let wanted = false;
+  let postedMs = 0;
   let healthy = true;
   let dead: Error | undefined;
   let retry: Timer | undefined;
@@ -99,6 +102,7 @@ export async function startWriting(options: WritingOptions) {
     wanted = false;
     posting = true;
     sent = line;
+    postedMs = performance.now();
     line = [];
     onAnswer = take;
     worker.postMessage(packBatch({ kind: "commit", ops: sent.map(({ op }) => op), at: now(), probe: !healthy }));
@@ -119,6 +123,7 @@ export async function startWriting(options: WritingOptions) {
       return;
     }
     if (answer.kind !== "committed") throw new Error(`the ledger's writer said ${answer.kind} out of turn`);
+    onCommit(performance.now() - postedMs);
     const written = sent;
     sent = [];
     setHealthy(true);
@@ -165,6 +170,8 @@ export async function startWriting(options: WritingOptions) {
     putAndWait: (op: Op): Promise<number> =>
       new Promise((resolve, reject) => put(op, settleMsMax, { resolve, reject })),
     healthy: () => healthy,
+    /** Events that are not on disk. */
+    waiting: () => sent.length + line.length,
     onHealth: (listener: (healthy: boolean) => void): void => {
       listeners.push(listener);
     },
