@@ -42,6 +42,8 @@ export interface Model {
   capabilities: string[];
   /** Length of an embedding. */
   dimensions?: number;
+  /** What `detail` means to a model that sees: the longer side of an image, in pixels. */
+  imageSides?: { low: number; high: number };
   aliases: string[];
   description?: string;
   ownedBy: string;

@@ -8,7 +8,7 @@ import { createLimits, type LimitsOptions, type Reservation, type RuleName } fro
 import { checkCall, type Size } from "./plan-rules.ts";
 import { createQueues, type QueuesOptions } from "./queues.ts";
 import { limitReached, type Random } from "./refusals.ts";
-import { type Caller, rulesOf, type Terms, termsOf } from "./terms.ts";
+import { type Caller, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
 
 export type { Reservation } from "./limits.ts";
 export type { ModelQueue } from "./queues.ts";
@@ -115,6 +115,10 @@ export function createAdmission<E>(options: AdmissionOptions<E>) {
         },
       };
     },
+
+    /** Whether the caller may use `model`, by plan, trial and key. */
+    allows: (caller: Caller, model: Pick<Model, "id" | "tier">) =>
+      withheldBy(termsOf(caller, plans(), now()), model) === null,
 
     /** What every answer to this caller tells about his limits. */
     headers(caller: Caller): Record<string, string> {

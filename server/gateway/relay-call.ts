@@ -1,7 +1,7 @@
 // The walk that every endpoint with an engine behind it takes: a ticket, the engine's answer, the ledger, and back to the
 // caller. From the ticket on, the settlement ends the call on every way out.
 
-import { ApiError, ERRORS, RelayedError, USAGE_FIELD } from "@oxbow/contract";
+import { ApiError, ERRORS, type Feature, RelayedError, USAGE_FIELD } from "@oxbow/contract";
 import type { Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
 import { type Engine, type EngineAnswer, EngineUnreachable, type EventStream, type Frame } from "../fleet/fleet.ts";
@@ -23,6 +23,8 @@ export interface RelayCall {
   /** The body as it came. */
   received: Uint8Array;
   body: Record<string, unknown>;
+  /** What has to be done before the call can be admitted, and may take its time. Not done for a stored answer. */
+  prepare?: (signal: AbortSignal) => Promise<Prepared>;
   /** Whether a stream was asked for: else nothing comes before everything is there. */
   stream: boolean;
   /** How many choices make the answer. */
@@ -41,6 +43,13 @@ export interface RelayCall {
   translation?: Translation;
 }
 
+export interface Prepared {
+  /** Fields to send in place of the caller's; null: none. */
+  instead: Record<string, unknown> | null;
+  /** Width times height of all images together. */
+  imagePixels: number;
+}
+
 /**
  * The engine that serves `model` here, whether or not it is free.
  * @throws ApiError `model_not_found`
@@ -49,6 +58,19 @@ export function engineOf(exchange: Exchange, model: Model): Engine {
   const hint = " It is in the catalogue, but no engine here serves it.";
   exchange.record.model = model.id;
   return exchange.rooms.fleet.serves(model.id) ?? notFound(model.id, hint);
+}
+
+/** For refusals: a model served here that has a feature and that the caller may use. */
+export function otherModel(exchange: Exchange): (feature: Feature) => string | null {
+  const { admission, catalogue, fleet } = exchange.rooms;
+  return (feature) => {
+    const has = (model: Model) => {
+      const engine = fleet.serves(model.id);
+      return engine !== null && catalogue.featuresOf(model, engine).has(feature);
+    };
+    const found = catalogue.models.find((model) => admission.allows(exchange.caller!, model) && has(model));
+    return found?.id ?? null;
+  };
 }
 
 /**
@@ -103,17 +125,22 @@ interface Opened {
 /** Waits for a ticket and for the beginning of the answer. */
 async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: Claim | null): Promise<Opened> {
   const { signal } = hangUp;
-  const ticket = await admit(exchange, call, signal).catch((error) => {
+  let prepared: Prepared | null;
+  let ticket: Ticket<Engine>;
+  try {
+    prepared = (await call.prepare?.(signal)) ?? null;
+    ticket = await admit(exchange, call, signal);
+  } catch (error) {
     claim?.free();
     throw error;
-  });
+  }
   const settlement = createSettlement(exchange, call, ticket, claim);
   try {
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
     if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
     const { engine } = ticket;
     const headers = fieldsFor(engine, exchange, call);
-    const bytes = bytesOf(call, ticket);
+    const bytes = bytesOf(call, prepared, ticket);
     const answer = await reach(signal, () =>
       patiently(signal, () => engine.call(call.path, bytes, { signal, headers, model: call.model.id })),
     );
@@ -133,10 +160,11 @@ function neverBegun(cause: unknown): never {
 }
 
 /** What is sent: the caller's own length, unless the plan allows less. */
-function bytesOf({ model, body, received, outputTokens, outputField }: RelayCall, ticket: Ticket<Engine>): Uint8Array {
-  const { outputTokensMax } = ticket;
+function bytesOf(call: RelayCall, prepared: Prepared | null, { outputTokensMax }: Ticket<Engine>): Uint8Array {
+  const { model, body, received, outputTokens, outputField } = call;
+  const instead = prepared?.instead ?? null;
   const fits = outputTokensMax === null || outputTokensMax === outputTokens;
-  return bytesFor(model, body, received, fits ? null : { [outputField]: outputTokensMax });
+  return bytesFor(model, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax });
 }
 
 function admit(exchange: Exchange, call: RelayCall, signal: AbortSignal): Promise<Ticket<Engine>> {
