@@ -46,6 +46,8 @@ export interface Model {
   embedding?: EmbeddingCard;
   /** What a model sees that finds objects in images. */
   detection?: DetectionCard;
+  /** What `detail` means to a model that sees: the longer side of an image, in pixels. */
+  imageSides?: { low: number; high: number };
   aliases: string[];
   description?: string;
   ownedBy: string;
@@ -85,6 +87,9 @@ export interface Plan {
   requestsPerMinute: number | null;
   inputTokensMax: number | null;
   outputTokensMax: number | null;
+  audioSecondsMax: number | null;
+  imagePixelsMax: number | null;
+  speechCharactersMax: number | null;
   concurrencyMax: number | null;
   tiers: string[];
   priority: "best_effort" | "high" | "highest" | "dedicated";
