@@ -27,6 +27,18 @@ export const FEATURES = [
   "prediction",
   "web_search",
   "moderation",
+  "transcription",
+  "translation",
+  "transcription_stream",
+  "transcription_logprobs",
+  "word_timestamps",
+  "diarization",
+  "chunking",
+  "keywords",
+  "speech",
+  "speech_stream",
+  "speech_instructions",
+  "custom_voices",
 ] as const;
 export type Feature = (typeof FEATURES)[number];
 
@@ -37,7 +49,8 @@ export interface Asked {
   value?: string;
 }
 
-interface Need extends Asked {
+/** A field, or a value of it, that needs `feature`. */
+export interface Need extends Asked {
   feature: Feature;
 }
 
@@ -57,6 +70,17 @@ export function refuseUnsupported(
   instead: (feature: Feature) => string | null = () => null,
 ): void {
   const needs = "messages" in call ? needsOfChat(call) : needsOfCompletion(call);
+  refuseNeeds(needs, has, model, instead, spelled);
+}
+
+/** The same for the needs of a call of any endpoint, in order. @throws as `refuseUnsupported` */
+export function refuseNeeds(
+  needs: Iterable<Need>,
+  has: ReadonlySet<string>,
+  model: string,
+  instead: (feature: Feature) => string | null = () => null,
+  spelled: (asked: Asked) => Asked = (asked) => asked,
+): void {
   for (const need of needs) {
     if (has.has(need.feature)) continue;
     const { param, value } = spelled(need);

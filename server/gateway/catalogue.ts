@@ -41,6 +41,9 @@ const OF_THE_MODEL: ReadonlySet<string> = new Set<Feature>([
   "audio_input",
   "audio_output",
   "file_input",
+  "transcription",
+  "translation",
+  "speech",
 ]);
 
 /**

@@ -52,6 +52,8 @@ export interface Prepared {
   instead: Record<string, unknown> | null;
   /** What was found that the plan may limit besides tokens. */
   measures?: readonly Measure[];
+  /** Header fields for our own workers. */
+  headers?: Record<string, string>;
 }
 
 /**
@@ -145,7 +147,7 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
     if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
     const { engine } = ticket;
-    const headers = fieldsFor(engine, exchange, call);
+    const headers = { ...fieldsFor(engine, exchange, call), ...(engine.remote ? {} : prepared?.headers) };
     const bytes = bytesOf(call, prepared, ticket);
     const type = call.contentType === undefined ? {} : { contentType: call.contentType };
     const answer = await reach(signal, () =>

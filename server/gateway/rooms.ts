@@ -17,7 +17,7 @@ export interface Rooms {
   admission: Pick<Admission<Engine>, "admit" | "allows" | "headers" | "queues">;
   fleet: Pick<Fleet, "serves" | "states" | "ready">;
   ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy">;
-  media: Pick<Media, "fetch" | "image">;
+  media: Pick<Media, "fetch" | "image" | "audio">;
   usage: Ledger["usage"];
   /** How the quota of the caller's day stands. */
   usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;

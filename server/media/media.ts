@@ -1,6 +1,7 @@
 // What callers send or point at besides text, made safe: URLs fetched from outside only, images decoded in a process of
 // their own and written anew. Knows nothing of models or plans.
 
+import { type AudioMeter, createAudioMeter } from "./audio.ts";
 import { createFetcher, type Fetcher, type FetcherOptions } from "./fetch.ts";
 import { createImageMaker, type ImageMaker } from "./image.ts";
 import { createMediaProcess } from "./process.ts";
@@ -11,6 +12,7 @@ export type { ImageOptions, SafeImage } from "./image.ts";
 export interface Media {
   fetch: Fetcher;
   image: ImageMaker;
+  audio: AudioMeter;
   /** Ends the process, if it runs. */
   stop(): void;
   /** Of the process that decodes; null while there is none. */
@@ -28,6 +30,7 @@ export function createMedia(options: MediaOptions): Media {
   return {
     fetch: createFetcher(options.fetch),
     image: createImageMaker(process),
+    audio: createAudioMeter(process),
     stop: process.kill,
     pid: process.pid,
   };
