@@ -21,6 +21,8 @@ export interface Settings extends Place {
   simulate: boolean;
   limits: Limits;
   logLevel: LogLevel;
+  /** A line for each request, while the level is not above `info`. */
+  logRequests: boolean;
   /** The first API key, when the operator chose it. */
   bootstrapKey: string | undefined;
   metrics: MetricsSettings;
@@ -71,6 +73,7 @@ export function loadSettings({ simulate, ...options }: SettingsOptions): Setting
     simulate: simulate ?? flag(env, "OXBOW_SIMULATE"),
     limits: limitsOf(env),
     logLevel: oneOf(env, "OXBOW_LOG_LEVEL", "info", LOG_LEVELS),
+    logRequests: flag(env, "OXBOW_LOG_REQUESTS", true),
     bootstrapKey: secret(env, "OXBOW_BOOTSTRAP_KEY"),
     metrics: {
       access: oneOf(env, "OXBOW_METRICS", "key", METRICS_ACCESS),
@@ -95,10 +98,11 @@ function portOf(port: number): number {
   return whole({ "the port": String(port) }, "the port", 0, 0, 65_535);
 }
 
-function flag(env: Environment, name: string): boolean {
+function flag(env: Environment, name: string, otherwise = false): boolean {
   const text = env[name] ?? "";
+  if (text === "") return otherwise;
   if (["1", "true"].includes(text)) return true;
-  if (["", "0", "false"].includes(text)) return false;
+  if (["0", "false"].includes(text)) return false;
   throw new ConfigError(`${name} must be 1 or 0, but is '${text}'`);
 }
 
