@@ -9,4 +9,4 @@ test("docs/settings.md names every limit with its default, and no other", async 
 });
 
 /** Numbers that are no limits. */
-const SWITCHES = ["OXBOW_SIMULATE=0", "OXBOW_LOG_REQUESTS=1"];
+const SWITCHES = ["OXBOW_SIMULATE=0", "OXBOW_FETCH_URLS=1", "OXBOW_LOG_REQUESTS=1"];

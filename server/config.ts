@@ -42,6 +42,8 @@ export interface Model {
   capabilities: string[];
   /** Length of an embedding. */
   dimensions?: number;
+  /** What `detail` means to a model that sees: the longer side of an image, in pixels. */
+  imageSides?: { low: number; high: number };
   aliases: string[];
   description?: string;
   ownedBy: string;
@@ -81,6 +83,9 @@ export interface Plan {
   requestsPerMinute: number | null;
   inputTokensMax: number | null;
   outputTokensMax: number | null;
+  audioSecondsMax: number | null;
+  imagePixelsMax: number | null;
+  speechCharactersMax: number | null;
   concurrencyMax: number | null;
   tiers: string[];
   priority: "best_effort" | "high" | "highest" | "dedicated";

@@ -6,6 +6,7 @@ export * from "./errors.ts";
 export * from "./form.ts";
 export * from "./ids.ts";
 export * from "./json.ts";
+export * from "./media.ts";
 export * from "./models.ts";
 export * from "./outcomes.ts";
 export * from "./prompt-size.ts";

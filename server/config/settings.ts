@@ -20,6 +20,10 @@ export interface Place {
 export interface Settings extends Place {
   simulate: boolean;
   limits: Limits;
+  /** Whether images by URL are fetched. */
+  fetchUrls: boolean;
+  /** Origins inside that may be fetched from all the same. */
+  fetchAllow: string[];
   logLevel: LogLevel;
   /** A line for each request, while the level is not above `info`. */
   logRequests: boolean;
@@ -72,6 +76,8 @@ export function loadSettings({ simulate, ...options }: SettingsOptions): Setting
     ...loadPlace(options),
     simulate: simulate ?? flag(env, "OXBOW_SIMULATE"),
     limits: limitsOf(env),
+    fetchUrls: flag(env, "OXBOW_FETCH_URLS", true),
+    fetchAllow: origins(env, "OXBOW_FETCH_ALLOW"),
     logLevel: oneOf(env, "OXBOW_LOG_LEVEL", "info", LOG_LEVELS),
     logRequests: flag(env, "OXBOW_LOG_REQUESTS", true),
     bootstrapKey: secret(env, "OXBOW_BOOTSTRAP_KEY"),
@@ -112,6 +118,20 @@ function limitsOf(env: Environment): Limits {
     whole(env, limitVariable(name), otherwise, least, most),
   ]);
   return Object.fromEntries(read);
+}
+
+/** Separated by commas: `http://images.local:8080,https://10.0.0.5`. */
+function origins(env: Environment, name: string): string[] {
+  const given = (env[name] ?? "").split(",").filter((each) => each.trim() !== "");
+  return given.map((each) => {
+    const text = each.trim();
+    const url = URL.parse(text);
+    if (url && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/` && !text.endsWith("/"))
+      return url.origin;
+    throw new ConfigError(
+      `${name} must be origins such as http://images.local:8080, separated by commas, but has '${text}'`,
+    );
+  });
 }
 
 function oneOf<T extends string>(env: Environment, name: string, otherwise: T, values: readonly T[]): T {
