@@ -1,6 +1,7 @@
 // Builds the rooms, joins them, and listens. The only file that knows every room.
 
 import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
 import type { Server } from "bun";
 import pino from "pino";
 import { createAccounts } from "./accounts/accounts.ts";
@@ -10,8 +11,11 @@ import { type Config, createPlans, loadConfig } from "./config.ts";
 import { createFleet, type Engine, type Fleet } from "./fleet/fleet.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { openLedger } from "./ledger/ledger.ts";
+import { createMedia } from "./media/media.ts";
+import { createMetrics } from "./metrics/metrics.ts";
 import { createReload } from "./reload.ts";
 import { createReport } from "./report.ts";
+import { createRequestLog } from "./request-log.ts";
 import { lockHome, openStore } from "./store/store.ts";
 
 export interface StartOptions {
@@ -33,14 +37,36 @@ export async function start(options: StartOptions): Promise<void> {
   const plans = createPlans(config);
   // On a terminal the report speaks; JSON lines between its own only when they matter.
   const level = process.stderr.isTTY && !options.env.OXBOW_LOG_LEVEL ? "warn" : config.logLevel;
-  const log = pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
+  const standardError = pino.destination({ fd: 2, sync: true });
+  const log = pino({ level, base: null }, standardError);
+  const requestLog = createRequestLog({
+    write: (text) => standardError.write(text),
+    probes: log.isLevelEnabled("debug"),
+    now: Date.now,
+  });
+  const logsRequests = config.logRequests && log.isLevelEnabled("info");
   checkRuntime(options.env);
   // Before anyone can know whom to signal: without a listener the signal would end the process.
   let reload = (): void => {};
   process.on("SIGHUP", () => reload());
   const lock = lockHome(config.home);
   const store = await openStore(config.home);
-  const ledger = await openLedger({ home: config.home, now: Date.now, settleMsMax: config.limits.settleMsMax });
+  // Asks the rooms only when it is asked itself, and by then they are there.
+  const metrics = createMetrics({
+    version: config.version,
+    queues: () => admission.queues(),
+    engines: () => fleet.loads(),
+    models: () => fleet.states(),
+    refusals: () => admission.refusals(),
+    ledger: () => ledger.counts(),
+    streams: () => gateway.streams(),
+  });
+  const ledger = await openLedger({
+    home: config.home,
+    now: Date.now,
+    settleMsMax: config.limits.settleMsMax,
+    onCommit: metrics.committed,
+  });
   const accounts = await createAccounts(store, {
     home: config.home,
     pepper: config.pepper,
@@ -69,6 +95,10 @@ export async function start(options: StartOptions): Promise<void> {
     monotonic: () => performance.now(),
   });
   fleet.onFree(admission.pump);
+  const media = createMedia({
+    fetch: { enabled: config.fetchUrls, allowed: config.fetchAllow, msMax: config.limits.fetchMsMax },
+    program: join(import.meta.dir, "../workers/media/main.ts"),
+  });
 
   let draining = false;
   fleet.onChange((status) => draining || report.model(status));
@@ -77,6 +107,7 @@ export async function start(options: StartOptions): Promise<void> {
     ledger,
     admission,
     fleet,
+    media,
     usage: ledger.usage,
     usageToday: (caller) => {
       const quota = admission.state(caller).requestsPerDay;
@@ -91,6 +122,11 @@ export async function start(options: StartOptions): Promise<void> {
     models: config.models,
     limits: config.limits,
     version: config.version,
+    metrics: { ...config.metrics, contentType: metrics.contentType, render: metrics.render },
+    observe: (record) => {
+      metrics.observe(record);
+      if (logsRequests) requestLog.add(record);
+    },
     draining: () => draining,
     log,
   });
@@ -120,9 +156,11 @@ export async function start(options: StartOptions): Promise<void> {
     gateway.stop();
     await server.stop(true);
     await fleet.stop();
+    media.stop();
     await ledger.close();
     await accounts.close();
     await store.close();
+    requestLog.flush();
     lock.release();
     process.exit(0);
   }

@@ -4,13 +4,14 @@
 import { ApiError } from "@oxbow/contract";
 import type { Model, Plan } from "../config.ts";
 import { rateLimitHeaders } from "./headers.ts";
-import { createLimits, type LimitsOptions, type Reservation } from "./limits.ts";
+import { createLimits, type LimitsOptions, type Reservation, type RuleName } from "./limits.ts";
 import { checkCall, type Size } from "./plan-rules.ts";
 import { createQueues, type QueuesOptions } from "./queues.ts";
 import { limitReached, type Random } from "./refusals.ts";
-import { type Caller, rulesOf, type Terms, termsOf } from "./terms.ts";
+import { type Caller, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
 
 export type { Reservation } from "./limits.ts";
+export type { Measure } from "./plan-rules.ts";
 export type { ModelQueue } from "./queues.ts";
 
 export interface AdmissionOptions<E> extends Omit<QueuesOptions<E>, "now">, LimitsOptions {
@@ -28,6 +29,8 @@ export interface Ask extends Size {
 export interface Ticket<E> {
   engine: E;
   waitedMs: number;
+  /** The class that it waited in: an id of data/queue.yaml. */
+  priority: string;
   /** Tokens of one answer, to be sent to the engine; null: what the caller sent, or left out, is fine as it is. */
   outputTokensMax: number | null;
   /** He asked for more. */
@@ -48,11 +51,20 @@ export function createAdmission<E>(options: AdmissionOptions<E>) {
   const { plans, now, monotonic, random = Math.random } = options;
   const limits = createLimits(options);
   const queues = createQueues<E>({ ...options, now: monotonic });
+  const refusals: Record<RuleName, number> = {
+    requestsPerDay: 0,
+    keyRequestsPerDay: 0,
+    requestsPerMinute: 0,
+    concurrency: 0,
+  };
   let closed = false;
 
   function reserve(terms: Terms, units: number): Reservation {
     const got = limits.reserve(rulesOf(terms, units));
-    if ("rule" in got) throw limitReached(terms, got, units, random);
+    if ("rule" in got) {
+      refusals[got.rule]++;
+      throw limitReached(terms, got, units, random);
+    }
     return got;
   }
 
@@ -72,11 +84,11 @@ export function createAdmission<E>(options: AdmissionOptions<E>) {
     /**
      * Decides in this order, and names the first rule that is violated:
      *  1. the server is draining: refuse;
-     *  2. model, prompt and length of the answer, by plan, trial and key;
+     *  2. model, prompt, other sizes and length of the answer, by plan, trial and key;
      *  3. requests of the day, of the minute, and at the same time: all reserved together, or none;
      *  4. the line of the model.
      *
-     * @throws ApiError `shutting_down` (1); `model_not_allowed`, `context_length_exceeded`, `output_limit_exceeded` (2);
+     * @throws ApiError `shutting_down` (1); `model_not_allowed`, `context_length_exceeded`, `input_limit_exceeded`, `output_limit_exceeded` (2);
      *   `insufficient_quota`, `rate_limit_exceeded` (3); `queue_full`, `queue_timeout`, `model_not_ready`, `model_failed` (4);
      *   what counting throws; the signal's reason on hang-up
      */
@@ -93,6 +105,7 @@ export function createAdmission<E>(options: AdmissionOptions<E>) {
       return {
         engine: seat.engine,
         waitedMs: seat.waitedMs,
+        priority: terms.plan.priority,
         ...length,
         day: reservation.day,
         units: reservation.units,
@@ -103,6 +116,10 @@ export function createAdmission<E>(options: AdmissionOptions<E>) {
         },
       };
     },
+
+    /** Whether the caller may use `model`, by plan, trial and key. */
+    allows: (caller: Caller, model: Pick<Model, "id" | "tier">) =>
+      withheldBy(termsOf(caller, plans(), now()), model) === null,
 
     /** What every answer to this caller tells about his limits. */
     headers(caller: Caller): Record<string, string> {
@@ -123,6 +140,9 @@ export function createAdmission<E>(options: AdmissionOptions<E>) {
       closed = true;
       queues.fail(draining());
     },
+
+    /** Calls that were refused since the start, by the rule that was in the way. */
+    refusals: () => refusals,
 
     counts: () => ({ ...limits.counts(), waiting: queues.waiting() }),
   };

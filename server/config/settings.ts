@@ -20,10 +20,26 @@ export interface Place {
 export interface Settings extends Place {
   simulate: boolean;
   limits: Limits;
+  /** Whether images by URL are fetched. */
+  fetchUrls: boolean;
+  /** Origins inside that may be fetched from all the same. */
+  fetchAllow: string[];
   logLevel: LogLevel;
+  /** A line for each request, while the level is not above `info`. */
+  logRequests: boolean;
   /** The first API key, when the operator chose it. */
   bootstrapKey: string | undefined;
+  metrics: MetricsSettings;
 }
+
+/** Who may read the metrics. */
+export interface MetricsSettings {
+  /** "key": a key of an admin account, or the token. "open": everybody who reaches the port. */
+  access: (typeof METRICS_ACCESS)[number];
+  /** Opens the metrics and nothing else. */
+  token: string | undefined;
+}
+const METRICS_ACCESS = ["key", "open", "off"] as const;
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -60,8 +76,15 @@ export function loadSettings({ simulate, ...options }: SettingsOptions): Setting
     ...loadPlace(options),
     simulate: simulate ?? flag(env, "OXBOW_SIMULATE"),
     limits: limitsOf(env),
-    logLevel: levelOf(env.OXBOW_LOG_LEVEL || "info"),
+    fetchUrls: flag(env, "OXBOW_FETCH_URLS", true),
+    fetchAllow: origins(env, "OXBOW_FETCH_ALLOW"),
+    logLevel: oneOf(env, "OXBOW_LOG_LEVEL", "info", LOG_LEVELS),
+    logRequests: flag(env, "OXBOW_LOG_REQUESTS", true),
     bootstrapKey: secret(env, "OXBOW_BOOTSTRAP_KEY"),
+    metrics: {
+      access: oneOf(env, "OXBOW_METRICS", "key", METRICS_ACCESS),
+      token: secret(env, "OXBOW_METRICS_TOKEN"),
+    },
   };
 }
 
@@ -81,10 +104,11 @@ function portOf(port: number): number {
   return whole({ "the port": String(port) }, "the port", 0, 0, 65_535);
 }
 
-function flag(env: Environment, name: string): boolean {
+function flag(env: Environment, name: string, otherwise = false): boolean {
   const text = env[name] ?? "";
+  if (text === "") return otherwise;
   if (["1", "true"].includes(text)) return true;
-  if (["", "0", "false"].includes(text)) return false;
+  if (["0", "false"].includes(text)) return false;
   throw new ConfigError(`${name} must be 1 or 0, but is '${text}'`);
 }
 
@@ -96,10 +120,25 @@ function limitsOf(env: Environment): Limits {
   return Object.fromEntries(read);
 }
 
-function levelOf(text: string): LogLevel {
-  const level = LOG_LEVELS.find((name) => name === text);
-  if (level) return level;
-  throw new ConfigError(`OXBOW_LOG_LEVEL must be one of ${LOG_LEVELS.join(", ")}, but is '${text}'`);
+/** Separated by commas: `http://images.local:8080,https://10.0.0.5`. */
+function origins(env: Environment, name: string): string[] {
+  const given = (env[name] ?? "").split(",").filter((each) => each.trim() !== "");
+  return given.map((each) => {
+    const text = each.trim();
+    const url = URL.parse(text);
+    if (url && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/` && !text.endsWith("/"))
+      return url.origin;
+    throw new ConfigError(
+      `${name} must be origins such as http://images.local:8080, separated by commas, but has '${text}'`,
+    );
+  });
+}
+
+function oneOf<T extends string>(env: Environment, name: string, otherwise: T, values: readonly T[]): T {
+  const text = env[name] || otherwise;
+  const value = values.find((each) => each === text);
+  if (value) return value;
+  throw new ConfigError(`${name} must be one of ${values.join(", ")}, but is '${text}'`);
 }
 
 function secret(env: Environment, name: string): string | undefined {

@@ -15,6 +15,7 @@ const PROOFS: Record<string, (model: string, engine: Engine) => Proof> = {
   chat: oneToken,
   code: oneToken,
   vision: oneToken,
+  embeddings: (model) => ({ path: "/v1/embeddings", body: { model, input: "Hello" } }),
 };
 
 function oneToken(model: string, engine: Engine): Proof {
