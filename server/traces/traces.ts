@@ -38,6 +38,7 @@ const NONE: Traces = { begin: () => null, close: async () => {} };
 
 /** Spans that wait for the collector. More are dropped: a collector that hangs must not fill the memory. */
 const WAITING_MAX = 2_048;
+const SEND_EVERY_MS = 1_000;
 const SEND_MS_MAX = 5_000;
 /** Between two complaints about a collector. */
 const COMPLAIN_MS = 60_000;
@@ -62,7 +63,12 @@ export async function createTraces(options: TracesOptions): Promise<Traces> {
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ "service.name": options.service, "service.version": options.version }),
     spanProcessors: [
-      new BatchSpanProcessor({ exporter, maxQueueSize: WAITING_MAX, exportTimeoutMillis: SEND_MS_MAX + 1_000 }),
+      new BatchSpanProcessor({
+        exporter,
+        maxQueueSize: WAITING_MAX,
+        scheduledDelayMillis: SEND_EVERY_MS,
+        exportTimeoutMillis: SEND_MS_MAX + 1_000,
+      }),
     ],
   });
   const tracer = provider.getTracer("oxbow", options.version);
@@ -85,30 +91,34 @@ export async function createTraces(options: TracesOptions): Promise<Traces> {
       const parent = parentOf(given);
       if (parent === "no" || (parent === null && random() >= ratio)) return null;
       const outer = parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, { ...parent, isRemote: true });
-      const whole = tracer.startSpan("request", { kind: SpanKind.SERVER }, outer);
+      const whole = tracer.startSpan("request", { kind: SpanKind.SERVER, startTime: unixMs() }, outer);
       const inner = trace.setSpan(outer, whole);
       let part: Span | null = null;
       return {
         part(name, kind, attributes = {}) {
-          part?.end();
-          part = tracer.startSpan(
-            name,
-            { kind: kind === "client" ? SpanKind.CLIENT : SpanKind.INTERNAL, attributes },
-            inner,
-          );
+          const startTime = unixMs();
+          part?.end(startTime);
+          const ofKind = kind === "client" ? SpanKind.CLIENT : SpanKind.INTERNAL;
+          part = tracer.startSpan(name, { kind: ofKind, attributes, startTime }, inner);
           return parentText(part);
         },
         end(name, attributes, error) {
           for (const span of [part, whole]) {
             if (error !== "") span?.setStatus({ code: SpanStatusCode.ERROR, message: error });
           }
-          part?.end();
+          const endTime = unixMs();
+          part?.end(endTime);
           whole.updateName(name);
           whole.setAttributes(attributes);
-          whole.end();
+          whole.end(endTime);
         },
       };
     },
     close: () => provider.shutdown().catch(() => {}), // the collector is gone: the error handler has said so
   };
+}
+
+/** One clock for all parts of a trace, which never goes back. The library's own is set anew for each span. */
+function unixMs(): number {
+  return performance.timeOrigin + performance.now();
 }
