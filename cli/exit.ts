@@ -8,6 +8,8 @@ export const EXIT = {
   usage: 2,
   /** No server answers at the address. */
   unreachable: 3,
+  /** Ctrl-C: as shells have it, 128 and the number of the signal. */
+  interrupted: 130,
 } as const;
 
 /** An error of the command itself: one line that says what to do. */
@@ -22,11 +24,19 @@ export class CommandError extends Error {
 }
 
 export function exitCodeOf(error: unknown): number {
+  if (error instanceof Error && "problem" in error && error.problem === "unreachable") return EXIT.unreachable;
   return error instanceof CommandError ? error.exitCode : EXIT.failed;
 }
 
 /** Errors whose message is a line for the operator. By name, so that help needs none of the rooms that throw them. */
-const FOR_OPERATORS = new Set(["CommandError", "ConfigError", "HomeError", "StartError", "AccountsError"]);
+const FOR_OPERATORS = new Set([
+  "CommandError",
+  "ConfigError",
+  "HomeError",
+  "StartError",
+  "AccountsError",
+  "WeightsError",
+]);
 
 /** For anything else, all there is: it is a bug, and someone will have to find it. */
 export function lineOf(error: unknown): string {

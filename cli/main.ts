@@ -7,8 +7,10 @@ import { addAccounts } from "./commands/accounts.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addModels } from "./commands/models.ts";
 import { addPlans } from "./commands/plans.ts";
+import { addPull } from "./commands/pull.ts";
 import { addUp } from "./commands/up.ts";
 import { addUsage } from "./commands/usage.ts";
+import { addWeights } from "./commands/weights.ts";
 import { EXIT, exitCodeOf, lineOf } from "./exit.ts";
 import { say } from "./output.ts";
 
@@ -24,6 +26,8 @@ addKeys(program, process.env);
 addAccounts(program, process.env);
 addPlans(program, process.env);
 addModels(program, process.env);
+addPull(program, process.env);
+addWeights(program, process.env);
 addUsage(program, process.env);
 
 // Whoever reads the output may have had enough of it, as `head` has: then there is nothing left to do.

@@ -55,3 +55,26 @@ export function isoOf(ms: number | null): string | null {
 export function timeOf(ms: number | null): string {
   return isoOf(ms)?.slice(0, 16).replace("T", " ") ?? "-";
 }
+
+/** Bytes for people: as the sellers of disks and the hub count them. */
+export function bytesText(bytes: number): string {
+  const unit = UNITS_OF_BYTES.findLast(([size]) => bytes >= size) ?? UNITS_OF_BYTES[0]!;
+  const value = bytes / unit[0];
+  return `${value >= 100 || unit[0] === 1 ? Math.round(value) : value.toFixed(1)} ${unit[1]}`;
+}
+
+const UNITS_OF_BYTES: [number, string][] = [
+  [1, "B"],
+  [1e3, "kB"],
+  [1e6, "MB"],
+  [1e9, "GB"],
+  [1e12, "TB"],
+];
+
+/** `8 s`, `3 min 20 s`, `2 h 5 min` */
+export function leftText(ms: number): string {
+  const s = Math.max(0, Math.ceil(ms / 1000));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+}

@@ -18,6 +18,7 @@ const scratch = mkdtempSync(join(tmpdir(), "oxbow-config-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
 cpSync(SHIPPED, scratch, { recursive: true });
 
+const KINDS = Object.keys(loadConfig({ env: {} }).kinds).join(", ");
 type Table = "models" | "plans" | "engines" | "queue";
 const textOf = (table: Table) => readFileSync(join(SHIPPED, `${table}.yaml`), "utf8");
 
@@ -223,12 +224,8 @@ describe("a broken entry is told by file, entry and field", () => {
     ["plans/admin", "boss", "admin must be one of free, pro, premium, enterprise, but is 'boss'"],
     ["plans/default", "guest", "default must be one of free, pro, premium, enterprise, but is 'guest'"],
     ["plans/sold", 2027, "sold must be one of 2025, 2026, but is 2027"],
-    ["engines/engines/tiny/kind", "lama", "engines.tiny.kind must be one of llama, simulator, but is 'lama'"],
-    [
-      "engines/engines/tiny/kind",
-      "constructor",
-      "engines.tiny.kind must be one of llama, simulator, but is 'constructor'",
-    ],
+    ["engines/engines/tiny/kind", "lama", `engines.tiny.kind must be one of ${KINDS}, but is 'lama'`],
+    ["engines/engines/tiny/kind", "constructor", `engines.tiny.kind must be one of ${KINDS}, but is 'constructor'`],
     [
       "engines/engines/tiny/models/0/id",
       "tyny",
@@ -260,7 +257,39 @@ describe("a broken entry is told by file, entry and field", () => {
       ["tool"],
       `kinds.llama.features[0] must be one of ${FEATURES.join(", ")}, but is 'tool'`,
     ],
-    ["engines/kinds/llama/worker", undefined, "kinds.llama.worker is missing; it must be a text that is not empty"],
+    ["engines/kinds/llama/worker", undefined, "kinds.llama must have either a worker or remote"],
+    ["engines/kinds/vllm/worker", "w.ts", "kinds.vllm must have either a worker or remote"],
+    ["engines/kinds/vllm/remote/priority/order", undefined, "kinds.vllm.remote.priority.order is missing"],
+    ["engines/kinds/router/remote/priority", {}, "kinds.router.remote.priority must have either a field or a header"],
+    [
+      "engines/kinds/openai/remote/refusals/0/text",
+      "(",
+      "kinds.openai.remote.refusals[0].text must be a regular expression",
+    ],
+    ["engines/engines/tiny/kind", "vllm", "engines.tiny.url is missing; vllm runs elsewhere"],
+    [
+      "engines/engines/tiny/url",
+      "10.0.0.1:8000",
+      "engines.tiny.url must be a URL such as http://10.0.0.1:8000/v1, but is '10.0.0.1:8000'",
+    ],
+    ["engines/engines/tiny/url", "http://10.0.0.1/v1", "engines.tiny.url is not known here: llama runs as a worker"],
+    ["engines/engines/tiny/apiKeyEnv", "KEY", "engines.tiny.apiKeyEnv is for engines with a url"],
+    ["engines/engines/tiny/weight", 0, "engines.tiny.weight must be a number above 0, at most 1000, but is 0"],
+    [
+      "engines/engines/far",
+      { kind: "vllm", url: "http://h/v1", models: [{ id: "tiny" }], slots: 1, apiKeyEnv: "FAR_KEY" },
+      "engines.far.apiKeyEnv names FAR_KEY, which the environment does not have",
+    ],
+    [
+      "engines/engines/far",
+      { kind: "vllm", url: "http://h/v1", models: [{ id: "tiny", file: "f" }], slots: 1 },
+      "engines.far.models[0].file is not known here: the weights of vllm are its own affair",
+    ],
+    [
+      "engines/engines/tiny/models/0/name",
+      "n",
+      "engines.tiny.models[0].name is for engines with a url: a worker is told our id",
+    ],
     ["engines/engines", undefined, "engines is missing; it must be a block of fields"],
     ["queue/classes/high/floor", 0.5, "classes.high.floor must be a number from 0 to 0.2, but is 0.5"],
     ["queue/classes/high/waitMsMax", -1, "classes.high.waitMsMax must be an integer from 0 to 3600000, but is -1"],

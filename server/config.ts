@@ -2,6 +2,7 @@
 // there ends the start in a single line that says where, and what it must be.
 
 import { resolve } from "node:path";
+import type { ErrorName } from "@oxbow/contract";
 import engineSchema from "../data/engines.schema.json" with { type: "json" };
 import modelSchema from "../data/models.schema.json" with { type: "json" };
 import queueSchema from "../data/queue.schema.json" with { type: "json" };
@@ -57,6 +58,8 @@ export interface Weights {
   url?: string;
   revision?: string;
   file?: string;
+  /** Patterns of the files that are wanted. */
+  include?: string[];
   format: "safetensors" | "gguf" | "onnx" | "pytorch";
   licence?: string;
   /** The hub asks for an account that has accepted the licence. Absent where we do not know. */
@@ -84,9 +87,11 @@ export interface Plan {
   trialDays: number;
 }
 
+/** Has either a worker or a remote server, never both. */
 export interface EngineKind {
   /** Absolute path of the worker's program. */
   worker?: string;
+  remote?: RemoteKind;
   /** What the kind carries of the wire: of the contract's FEATURES. */
   features: string[];
   /** Each model of such an engine names a file. */
@@ -94,12 +99,54 @@ export interface EngineKind {
   simulated: boolean;
 }
 
+/** How servers of a kind are spoken to, and where they leave the wire. Paths stand at the server's root. */
+export interface RemoteKind {
+  /** Answers 200 when the server can take calls. */
+  health: string;
+  version?: { path: string; field: string };
+  /** Names of Prometheus metrics: of each list the first that is there counts. */
+  metrics?: { path: string; running: string[]; waiting?: string[]; kvUsage?: string[] };
+  priority?: PriorityRule;
+  /** Where it takes an opaque name of the account. */
+  tenant?: { field?: string; header?: string };
+  sleep?: { down: string; up: string; state: string; field: string };
+  /** Counts the tokens of a prompt without answering it. */
+  count?: { path: string; field: string };
+  /** When a stream tells its token counts. */
+  usage: "always" | "asked";
+  /** Fields and roles of a call that it knows by another name. */
+  rename: Record<string, string>;
+  roles: Record<string, string>;
+  /** Names from the table of repairs in engines/repairs.ts. */
+  repairs: string[];
+  /** What its refusals mean: `text` is a regular expression, `as` a row of the error table. */
+  refusals: { text: string; as: ErrorName }[];
+}
+
+/** How an engine is told whose call goes first: a number in a field of the body, or the class in a header field. */
+export interface PriorityRule {
+  field?: string;
+  order?: "low_first" | "high_first";
+  step: number;
+  header?: string;
+  prefix?: string;
+}
+
 export interface EngineEntry {
   id: string;
   kind: string;
-  /** "all": every model that no other engine names. Files are absolute paths. */
-  models: { id: string; file?: string }[] | "all";
+  /** Base URL of a server that runs elsewhere, with /v1 at its end. Kinds with a worker have none. */
+  url?: string;
+  /** "all": every model that no other engine names. Files are absolute paths; `name` is what its server calls it. */
+  models: { id: string; name?: string; file?: string }[] | "all";
   slots: number;
+  /** Its share of the calls beside other engines of the same model. */
+  weight: number;
+  tags: string[];
+  /** The environment variable with the API key that its server asks for. */
+  apiKeyEnv?: string;
+  /** Ids of the accounts that it serves alone. */
+  accounts?: string[];
   threads?: number;
   pinned: boolean;
   options: Record<string, unknown>;
@@ -131,7 +178,7 @@ export function loadConfig(options: ConfigOptions): Config {
   const { kinds, engines } = enginesOf(readTable(dataDir, "engines", readEngines));
   const queue = queueOf(readTable(dataDir, "queue", readQueue), settings.limits);
   checkNames(models, labelOf(dataDir, "models"));
-  checkEngines({ engines, kinds, models }, labelOf(dataDir, "engines"));
+  checkEngines({ engines, kinds, models, env: options.env }, labelOf(dataDir, "engines"));
   const exists = (entry: { when?: "simulate" }) => settings.simulate || entry.when === undefined;
   return freeze({
     version: project.version,
@@ -167,7 +214,9 @@ function modelOf({ released, when: _, source: __, read: ___, ...model }: ModelRo
 }
 
 function enginesOf(table: EngineTable): { kinds: Record<string, EngineKind>; engines: EngineEntry[] } {
-  for (const kind of Object.values(table.kinds)) kind.worker = resolve(PROJECT, kind.worker!);
+  for (const kind of Object.values(table.kinds)) {
+    if (kind.worker !== undefined) kind.worker = resolve(PROJECT, kind.worker);
+  }
   const engines = Object.entries(table.engines).map(([id, engine]) => ({ id, ...engine }));
   for (const { models } of engines) {
     for (const model of models === "all" ? [] : models) {

@@ -10,6 +10,7 @@ import { type Config, createPlans, loadConfig } from "./config.ts";
 import { createFleet, type Engine, type Fleet } from "./fleet/fleet.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { openLedger } from "./ledger/ledger.ts";
+import { createMetrics } from "./metrics/metrics.ts";
 import { createReload } from "./reload.ts";
 import { createReport } from "./report.ts";
 import { lockHome, openStore } from "./store/store.ts";
@@ -40,7 +41,22 @@ export async function start(options: StartOptions): Promise<void> {
   process.on("SIGHUP", () => reload());
   const lock = lockHome(config.home);
   const store = await openStore(config.home);
-  const ledger = await openLedger({ home: config.home, now: Date.now, settleMsMax: config.limits.settleMsMax });
+  // Asks the rooms only when it is asked itself, and by then they are there.
+  const metrics = createMetrics({
+    version: config.version,
+    queues: () => admission.queues(),
+    engines: () => fleet.loads(),
+    models: () => fleet.states(),
+    refusals: () => admission.refusals(),
+    ledger: () => ledger.counts(),
+    streams: () => gateway.streams(),
+  });
+  const ledger = await openLedger({
+    home: config.home,
+    now: Date.now,
+    settleMsMax: config.limits.settleMsMax,
+    onCommit: metrics.committed,
+  });
   const accounts = await createAccounts(store, {
     home: config.home,
     pepper: config.pepper,
@@ -91,6 +107,8 @@ export async function start(options: StartOptions): Promise<void> {
     models: config.models,
     limits: config.limits,
     version: config.version,
+    metrics: { ...config.metrics, contentType: metrics.contentType, render: metrics.render },
+    observe: metrics.observe,
     draining: () => draining,
     log,
   });

@@ -4,7 +4,7 @@
 import { ApiError } from "@oxbow/contract";
 import type { Model, Plan } from "../config.ts";
 import { rateLimitHeaders } from "./headers.ts";
-import { createLimits, type LimitsOptions, type Reservation } from "./limits.ts";
+import { createLimits, type LimitsOptions, type Reservation, type RuleName } from "./limits.ts";
 import { checkCall, type Size } from "./plan-rules.ts";
 import { createQueues, type QueuesOptions } from "./queues.ts";
 import { limitReached, type Random } from "./refusals.ts";
@@ -28,6 +28,8 @@ export interface Ask extends Size {
 export interface Ticket<E> {
   engine: E;
   waitedMs: number;
+  /** The class that it waited in: an id of data/queue.yaml. */
+  priority: string;
   /** Tokens of one answer, to be sent to the engine; null: what the caller sent, or left out, is fine as it is. */
   outputTokensMax: number | null;
   /** He asked for more. */
@@ -48,11 +50,20 @@ export function createAdmission<E>(options: AdmissionOptions<E>) {
   const { plans, now, monotonic, random = Math.random } = options;
   const limits = createLimits(options);
   const queues = createQueues<E>({ ...options, now: monotonic });
+  const refusals: Record<RuleName, number> = {
+    requestsPerDay: 0,
+    keyRequestsPerDay: 0,
+    requestsPerMinute: 0,
+    concurrency: 0,
+  };
   let closed = false;
 
   function reserve(terms: Terms, units: number): Reservation {
     const got = limits.reserve(rulesOf(terms, units));
-    if ("rule" in got) throw limitReached(terms, got, units, random);
+    if ("rule" in got) {
+      refusals[got.rule]++;
+      throw limitReached(terms, got, units, random);
+    }
     return got;
   }
 
@@ -93,6 +104,7 @@ export function createAdmission<E>(options: AdmissionOptions<E>) {
       return {
         engine: seat.engine,
         waitedMs: seat.waitedMs,
+        priority: terms.plan.priority,
         ...length,
         day: reservation.day,
         units: reservation.units,
@@ -123,6 +135,9 @@ export function createAdmission<E>(options: AdmissionOptions<E>) {
       closed = true;
       queues.fail(draining());
     },
+
+    /** Calls that were refused since the start, by the rule that was in the way. */
+    refusals: () => refusals,
 
     counts: () => ({ ...limits.counts(), waiting: queues.waiting() }),
   };

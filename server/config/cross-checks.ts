@@ -43,23 +43,41 @@ export function checkTiers({ models, plans, tiers }: Tiered, fileOf: (table: str
 }
 
 interface Fleet {
-  engines: { id: string; kind: string; models: { id: string; file?: string }[] | "all" }[];
-  kinds: Record<string, { loadsFiles: boolean }>;
+  engines: EngineRow[];
+  kinds: Record<string, KindRow>;
   models: ModelNames[];
+  env: Record<string, string | undefined>;
+}
+
+interface EngineRow {
+  id: string;
+  kind: string;
+  url?: string;
+  models: { id: string; name?: string; file?: string }[] | "all";
+  apiKeyEnv?: string;
+  when?: "simulate";
+}
+
+interface KindRow {
+  worker?: string;
+  loadsFiles: boolean;
+  remote?: { refusals: { text: string }[]; priority?: { field?: string; order?: string; header?: string } };
 }
 
 /** Engines are of known kinds, and host known models with what their kind needs. */
-export function checkEngines({ engines, kinds, models }: Fleet, file: string): void {
+export function checkEngines({ engines, kinds, models, env }: Fleet, file: string): void {
+  for (const [name, kind] of Object.entries(kinds)) checkKind(name, kind, file);
   const ids = models.map(({ id }) => id);
   for (const engine of engines) {
     const refuse = (field: string, text: string) => new ConfigError(`${file}: engines.${engine.id}.${field} ${text}`);
     const kind = Object.hasOwn(kinds, engine.kind) ? kinds[engine.kind] : undefined;
     if (!kind) throw refuse("kind", `must be one of ${Object.keys(kinds).join(", ")}, but is '${engine.kind}'`);
+    checkAddress(engine, kind, env, refuse);
     if (engine.models === "all") {
       if (kind.loadsFiles) throw refuse("models", `must be a list: ${engine.kind} loads a file for each model`);
       continue;
     }
-    for (const [index, { id, file: weights }] of engine.models.entries()) {
+    for (const [index, { id, name, file: weights }] of engine.models.entries()) {
       if (!ids.includes(id)) {
         const near = nearest(id, ids);
         throw refuse(`models[${index}].id`, `'${id}' is not in models.yaml${near ? `; did you mean ${near}?` : ""}`);
@@ -67,6 +85,42 @@ export function checkEngines({ engines, kinds, models }: Fleet, file: string): v
       if (kind.loadsFiles && weights === undefined) {
         throw refuse(`models[${index}].file`, `is missing; ${engine.kind} loads a file for each model`);
       }
+      if (kind.remote && weights !== undefined) {
+        throw refuse(`models[${index}].file`, `is not known here: the weights of ${engine.kind} are its own affair`);
+      }
+      if (!kind.remote && name !== undefined) {
+        throw refuse(`models[${index}].name`, `is for engines with a url: a worker is told our id`);
+      }
     }
   }
+}
+
+function checkKind(name: string, { worker, remote }: KindRow, file: string): void {
+  const refuse = (text: string) => new ConfigError(`${file}: kinds.${name}${text}`);
+  if ((worker === undefined) === (remote === undefined)) throw refuse(" must have either a worker or remote");
+  const { field, order, header } = remote?.priority ?? { header: "none" };
+  if ((field === undefined) === (header === undefined)) {
+    throw refuse(".remote.priority must have either a field or a header");
+  }
+  if (field !== undefined && order === undefined) throw refuse(".remote.priority.order is missing");
+  for (const [index, { text }] of remote?.refusals.entries() ?? []) {
+    try {
+      new RegExp(text, "i");
+    } catch {
+      throw refuse(`.remote.refusals[${index}].text must be a regular expression`);
+    }
+  }
+}
+
+function checkAddress(
+  { kind: kindName, url, apiKeyEnv, when }: EngineRow,
+  kind: KindRow,
+  env: Fleet["env"],
+  refuse: (field: string, text: string) => ConfigError,
+): void {
+  if (kind.remote && url === undefined) throw refuse("url", `is missing; ${kindName} runs elsewhere`);
+  if (!kind.remote && url !== undefined) throw refuse("url", `is not known here: ${kindName} runs as a worker`);
+  if (apiKeyEnv === undefined || when !== undefined) return;
+  if (!kind.remote) throw refuse("apiKeyEnv", "is for engines with a url");
+  if (!env[apiKeyEnv]) throw refuse("apiKeyEnv", `names ${apiKeyEnv}, which the environment does not have`);
 }

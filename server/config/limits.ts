@@ -26,6 +26,8 @@ export const LIMITS = {
   drainMsMax: [30_000, 0, 3_600_000],
   /** From the start of a worker until its model is warm: large weights come from a slow disk. */
   loadMsMax: [600_000, 1_000, 86_400_000],
+  /** Without a byte from the hub for so long, a pull connects anew. */
+  pullStallMsMax: [30_000, 100, 3_600_000],
 } as const satisfies Record<string, readonly [number, number, number]>;
 
 /** Milliseconds, bytes or a count, as the name says. */

@@ -23,7 +23,17 @@ export interface Settings extends Place {
   logLevel: LogLevel;
   /** The first API key, when the operator chose it. */
   bootstrapKey: string | undefined;
+  metrics: MetricsSettings;
 }
+
+/** Who may read the metrics. */
+export interface MetricsSettings {
+  /** "key": a key of an admin account, or the token. "open": everybody who reaches the port. */
+  access: (typeof METRICS_ACCESS)[number];
+  /** Opens the metrics and nothing else. */
+  token: string | undefined;
+}
+const METRICS_ACCESS = ["key", "open", "off"] as const;
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -60,8 +70,12 @@ export function loadSettings({ simulate, ...options }: SettingsOptions): Setting
     ...loadPlace(options),
     simulate: simulate ?? flag(env, "OXBOW_SIMULATE"),
     limits: limitsOf(env),
-    logLevel: levelOf(env.OXBOW_LOG_LEVEL || "info"),
+    logLevel: oneOf(env, "OXBOW_LOG_LEVEL", "info", LOG_LEVELS),
     bootstrapKey: secret(env, "OXBOW_BOOTSTRAP_KEY"),
+    metrics: {
+      access: oneOf(env, "OXBOW_METRICS", "key", METRICS_ACCESS),
+      token: secret(env, "OXBOW_METRICS_TOKEN"),
+    },
   };
 }
 
@@ -96,10 +110,11 @@ function limitsOf(env: Environment): Limits {
   return Object.fromEntries(read);
 }
 
-function levelOf(text: string): LogLevel {
-  const level = LOG_LEVELS.find((name) => name === text);
-  if (level) return level;
-  throw new ConfigError(`OXBOW_LOG_LEVEL must be one of ${LOG_LEVELS.join(", ")}, but is '${text}'`);
+function oneOf<T extends string>(env: Environment, name: string, otherwise: T, values: readonly T[]): T {
+  const text = env[name] || otherwise;
+  const value = values.find((each) => each === text);
+  if (value) return value;
+  throw new ConfigError(`${name} must be one of ${values.join(", ")}, but is '${text}'`);
 }
 
 function secret(env: Environment, name: string): string | undefined {

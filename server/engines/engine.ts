@@ -2,6 +2,8 @@
 // hands back the answer as it comes; what the bytes mean, and whether to try again, is decided elsewhere.
 
 import { ApiError, COUNT_FIELD, COUNT_PATH, type PromptCount } from "@oxbow/contract";
+import type { RemoteKind } from "../config.ts";
+import { createDialect } from "./dialect.ts";
 import { type EngineAnswer, readAnswer } from "./relay.ts";
 
 export interface Engine {
@@ -13,6 +15,11 @@ export interface Engine {
   readonly simulated: boolean;
   /** How many requests it works on at the same time. */
   readonly slots: number;
+  /** How its kind leaves the wire; null for our own workers, which keep to it. */
+  readonly remote: RemoteKind | null;
+
+  /** The name its server knows one of our models by. */
+  nameOf(modelId: string): string;
 
   /**
    * Sends a call on, body untouched. Resolves as soon as the answer's headers are there, whatever its status; the body
@@ -24,24 +31,44 @@ export interface Engine {
   send(path: string, body: Uint8Array, options: SendOptions): Promise<Response>;
 
   /**
-   * Sends a call on and reads the answer: whole, or as a stream whose events are still to come.
+   * Sends a call on and reads the answer: whole, or as a stream whose events are still to come. For a remote engine it
+   * says the call in the words of its kind, and puts right on the way back what the kind's row asks for.
    *
    * @throws EngineUnreachable and the signal's reason as `send`; RelayedError and ApiError as `readAnswer`
    */
   call(path: string, body: Uint8Array, options: SendOptions): Promise<EngineAnswer>;
 
   /**
-   * Tokens of the prompt of such a call, exactly, without making it. Takes no slot.
+   * Tokens of the prompt of such a call, exactly, without making it. Takes no slot. Null: its kind cannot.
    *
    * @throws as `call`
    */
-  count(path: string, body: Uint8Array, signal: AbortSignal): Promise<number>;
+  count: ((path: string, body: Uint8Array, signal: AbortSignal) => Promise<number>) | null;
+
+  /**
+   * Asks its server for something beside the wire: health, metrics, sleep.
+   *
+   * @param path from the server's root, or under /v1
+   * @throws as `send`
+   */
+  ask(method: "GET" | "POST", path: string, signal: AbortSignal): Promise<Response>;
+
+  /** Remembers what a probe found: from here on calls say what its server understands. */
+  learn(found: { prioritySupported: boolean }): void;
 }
 
 export interface SendOptions {
   signal: AbortSignal;
   /** Added to, or instead of, what is always sent. Lower case. */
   headers?: Record<string, string>;
+  /** Of `body`. Without it: JSON. */
+  contentType?: string;
+  /** Our id of the model: the body says what the engine calls it, and the answer says our id again. */
+  model?: string;
+  /** Id of the caller's class in data/queue.yaml. Sent, in the engine's own way, when it is known to understand. */
+  priority?: string;
+  /** An opaque name of the account. */
+  tenant?: string;
 }
 
 /** Where an engine listens: a unix socket, or a base URL that ends in `/v1` as SDKs take it. */
@@ -58,50 +85,106 @@ export class EngineUnreachable extends Error {
   }
 }
 
-export function createEngine(
-  options: Omit<Engine, "send" | "call" | "count" | "features"> & {
-    features: Iterable<string>;
-    address: EngineAddress;
-  },
-): Engine {
-  const { id, kind, simulated, slots, address } = options;
+export interface EngineOptions {
+  id: string;
+  kind: string;
+  features: Iterable<string>;
+  simulated: boolean;
+  slots: number;
+  address: EngineAddress;
+  /** For engines that are servers of somebody else. */
+  remote?: RemoteKind | undefined;
+  /** Our ids of models and what its server calls them, where that differs. */
+  names?: ReadonlyMap<string, string>;
+  /** Sent as a bearer token. Never logged. */
+  apiKey?: string | undefined;
+  /** Ids of the classes of callers, the first goes first. */
+  classes?: readonly string[];
+}
+
+export function createEngine(options: EngineOptions): Engine {
+  const { id, kind, simulated, slots, address, remote = null, names = new Map<string, string>() } = options;
   const unix = "socket" in address ? { unix: address.socket } : {};
   const base = "socket" in address ? "http://engine/v1" : address.baseUrl.replace(/\/+$/, "");
+  const root = base.replace(/\/v1$/, "");
+  const common = {
+    ...unix,
+    // Bytes are relayed as they are: a body that fetch unpacks keeps the header fields of the packed one.
+    decompress: false,
+    // Else fetch gives up on a silent engine after six minutes, however long the caller is ready to wait.
+    timeout: false,
+    // A redirect would repeat the prompt, and the key, to a host that nobody configured.
+    redirect: "manual",
+  } as const;
+  const always: Record<string, string> = { "accept-encoding": "identity" };
+  if (options.apiKey) always.authorization = `Bearer ${options.apiKey}`;
+  const dialect = remote && createDialect(remote, { names, classes: options.classes ?? [] });
+
+  async function reach(url: string, init: RequestInit, signal: AbortSignal): Promise<Response> {
+    try {
+      return await fetch(url, { ...common, ...init, signal });
+    } catch (cause) {
+      if (signal.aborted) throw signal.reason;
+      throw new EngineUnreachable(id, cause);
+    }
+  }
 
   const engine: Engine = {
     id,
     kind,
     simulated,
     slots,
+    remote,
     features: new Set(options.features),
-    call: async (path, body, sendOptions) => readAnswer(await engine.send(path, body, sendOptions)),
-    count: async (path, body, signal) => {
-      const answer = await engine.call(COUNT_PATH, body, { signal, headers: { [COUNT_FIELD]: path } });
-      const said = answer.kind === "whole" ? (JSON.parse(Buffer.from(answer.bytes).toString()) as PromptCount) : null;
-      if (typeof said?.prompt_tokens === "number") return said.prompt_tokens;
-      throw new ApiError("engine_failed", "The engine could not count the prompt. Try again.");
+    nameOf: (modelId) => names.get(modelId) ?? modelId,
+
+    async call(path, body, sendOptions) {
+      if (!dialect) return readAnswer(await engine.send(path, body, sendOptions));
+      const said = dialect.say(path, body, sendOptions);
+      const headers = { ...sendOptions.headers, ...said.headers };
+      return dialect.read(await engine.send(path, said.body, { ...sendOptions, headers }), said);
     },
 
-    async send(path, body, { signal, headers }) {
-      try {
-        return await fetch(base + path.replace(/^\/v1(?=\/)/, ""), {
-          ...unix,
-          method: "POST",
-          body,
-          // Bytes are relayed as they are: a body that fetch unpacks keeps the header fields of the packed one.
-          headers: { "content-type": "application/json", "accept-encoding": "identity", ...headers },
-          decompress: false,
-          // Else fetch gives up on a silent engine after six minutes, however long the caller is ready to wait.
-          timeout: false,
-          // A redirect would repeat the prompt to a host that nobody configured.
-          redirect: "manual",
-          signal,
-        });
-      } catch (cause) {
-        if (signal.aborted) throw signal.reason;
-        throw new EngineUnreachable(id, cause);
-      }
-    },
+    count: remote === null ? countByWorker : remote.count ? countByServer : null,
+
+    send: (path, body, { signal, headers, contentType = "application/json" }) =>
+      reach(
+        base + path.replace(/^\/v1(?=\/)/, ""),
+        { method: "POST", body, headers: { "content-type": contentType, ...always, ...headers } },
+        signal,
+      ),
+
+    ask: (method, path, signal) =>
+      reach(
+        (/^\/v1(?=\/)/.test(path) ? base : root) + path.replace(/^\/v1(?=\/)/, ""),
+        { method, headers: always },
+        signal,
+      ),
+
+    learn: (found) => dialect?.learn(found),
   };
+
+  async function countByWorker(path: string, body: Uint8Array, signal: AbortSignal): Promise<number> {
+    const answer = await engine.call(COUNT_PATH, body, { signal, headers: { [COUNT_FIELD]: path } });
+    const said = answer.kind === "whole" ? (JSON.parse(Buffer.from(answer.bytes).toString()) as PromptCount) : null;
+    if (typeof said?.prompt_tokens === "number") return said.prompt_tokens;
+    throw new ApiError("engine_failed", "The engine could not count the prompt. Try again.");
+  }
+
+  async function countByServer(path: string, body: Uint8Array, signal: AbortSignal): Promise<number> {
+    const rule = remote!.count!;
+    const { model, messages, tools, prompt } = JSON.parse(Buffer.from(body).toString()) as Record<string, unknown>;
+    const question = path === "/v1/chat/completions" ? { messages, tools } : { prompt };
+    const bytes = new TextEncoder().encode(JSON.stringify({ ...question, model: engine.nameOf(String(model)) }));
+    const answer = await reach(
+      root + rule.path,
+      { method: "POST", body: bytes, headers: { "content-type": "application/json", ...always } },
+      signal,
+    );
+    const said: unknown = answer.ok ? await answer.json().catch(() => null) : null;
+    const counted = (said as Record<string, unknown> | null)?.[rule.field];
+    if (typeof counted === "number") return counted;
+    throw new ApiError("engine_failed", "The engine could not count the prompt. Try again.");
+  }
   return engine;
 }

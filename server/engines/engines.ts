@@ -1,3 +1,5 @@
 // How calls reach an engine, and how its answers are read: one way for every kind.
 export * from "./engine.ts";
+export * from "./probe.ts";
 export * from "./relay.ts";
+export * from "./remote.ts";

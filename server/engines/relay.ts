@@ -2,7 +2,8 @@
 // Reads only what it must (status, the mark of an error, how many choices have finished, the end, what it cost) and
 // rebuilds nothing.
 
-import { ApiError, type ErrorBody, RelayedError, SSE_DONE, type TokenCounts, USAGE_FIELD } from "@oxbow/contract";
+import { ApiError, SSE_DONE, type TokenCounts, USAGE_FIELD } from "@oxbow/contract";
+import { errorOf, readRefusal } from "./refusals.ts";
 
 export type EngineAnswer =
   | { kind: "whole"; bytes: Uint8Array; usage: TokenCounts | null }
@@ -31,9 +32,8 @@ export interface EventStream {
   cancel(): void;
 }
 
-/** Bytes of an event that has not ended yet, and of an error's body: more than any engine means to send. */
+/** Bytes of an event that has not ended yet: more than any engine means to send. */
 const EVENT_BYTES_MAX = 16 * 1024 * 1024;
-const ERROR_BYTES_MAX = 64 * 1024;
 
 /**
  * @param response what the engine answered; its headers are there, its body may still be to come
@@ -199,69 +199,6 @@ function countsIn(bytes: Uint8Array, from: number): TokenCounts | null {
 
 function textOf(bytes: Uint8Array, from: number): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset + from, bytes.length - from).toString();
-}
-
-/** The error that an error event carries. Its type tells whether it is the caller's fault: no status came with it. */
-function errorOf(json: string): Error {
-  const body = envelopeOf(json);
-  if (!body) return new ApiError("engine_failed", "The engine failed to answer. Try again.");
-  return new RelayedError(body.error.type === "invalid_request_error" ? 400 : 502, body);
-}
-
-async function readRefusal(response: Response): Promise<Error> {
-  const { status } = response;
-  const text = await readText(response, ERROR_BYTES_MAX);
-  const body = envelopeOf(text);
-  // 401 and 403 are about our own credentials with the engine: not the caller's affair, nor his fault.
-  if (!body || !PASSED_ON.has(status)) {
-    const cause = new Error(`the engine answered with status ${status}`);
-    return new ApiError("engine_failed", "The engine failed to answer. Try again.", { cause });
-  }
-  const headers: Record<string, string> = {};
-  for (const name of PASSED_FIELDS) {
-    const value = response.headers.get(name);
-    if (value !== null) headers[name] = value;
-  }
-  return new RelayedError(status, body, headers);
-}
-
-const PASSED_ON = new Set([400, 404, 408, 413, 422, 429, 500, 502, 503, 504]);
-const PASSED_FIELDS = ["retry-after", "retry-after-ms", "x-should-retry", "x-oxbow-simulated"];
-
-function envelopeOf(text: string): ErrorBody | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null; // not JSON, so not an envelope: the caller says "failed" in our own words
-  }
-  const error = (value as { error?: unknown } | null)?.error;
-  if (typeof error !== "object" || error === null) return null;
-  const { message, type, param, code } = error as Record<string, unknown>;
-  if (typeof message !== "string") return null;
-  return {
-    error: {
-      message,
-      type: typeof type === "string" ? type : "server_error",
-      param: typeof param === "string" ? param : null,
-      code: typeof code === "string" ? code : null,
-    },
-  };
-}
-
-async function readText(response: Response, bytesMax: number): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  try {
-    for await (const part of response.body ?? []) {
-      parts.push(part);
-      size += part.length;
-      if (size > bytesMax) break;
-    }
-  } catch {
-    return ""; // the status is known and says enough
-  }
-  return Buffer.concat(parts).toString();
 }
 
 function join(a: Uint8Array, b: Uint8Array): Uint8Array {

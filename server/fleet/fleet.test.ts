@@ -294,7 +294,7 @@ test("a signal to our group, as Ctrl-C in a terminal sends it, leaves the worker
 });
 
 test("a fleet is built of what the tables name, or says what is missing", () => {
-  const entry = { id: "e", kind: "k", models: [{ id: "m" }], slots: 1, pinned: true, options: {} };
+  const entry = { id: "e", kind: "k", models: [{ id: "m" }], slots: 1, weight: 1, tags: [], pinned: true, options: {} };
   const kind = { worker: "/worker.ts", features: [], loadsFiles: false, simulated: false };
   const rest = { models: [], engines: [entry], log: { info() {}, error() {} }, env: {}, loadMsMax: 1 };
   expect(() => createFleet({ ...rest, kinds: {} })).toThrow("engine e: its kind k has no worker");

@@ -58,6 +58,8 @@ export interface Fleet {
   ready(): boolean;
   /** Starts an engine again that failed for good, because the operator has repaired what it lacked. */
   reload(engineId: string): void;
+  /** How many slots each engine has, and how many of them are taken. */
+  loads(): { engine: string; kind: string; slots: number; used: number }[];
   /** Memory that an engine will take, roughly. See budget.ts. */
   estimateBytes(entry: EngineEntry): number;
   /** Ends all workers: asks first, kills after a bounded wait. No process of ours is left when it resolves. */
@@ -183,6 +185,13 @@ export function createFleet(options: FleetOptions): Fleet {
     states: () => hosts.flatMap(statesOf),
     ready: () => hosts.every((host) => !host.entry.pinned || host.worker.state().state === "warm"),
     reload: (engineId) => hosts.find((host) => host.engine.id === engineId)?.worker.reload(),
+    loads: () =>
+      hosts.map(({ entry, slots }) => ({
+        engine: entry.id,
+        kind: entry.kind,
+        slots: entry.slots,
+        used: entry.slots - slots.free,
+      })),
     estimateBytes: (entry) => estimateBytes(entry, options.models),
 
     async stop() {

@@ -47,6 +47,8 @@ export function testFleet(
         kind: "test",
         models: models.map(({ id }) => ({ id })),
         slots,
+        weight: 1,
+        tags: [],
         pinned: true,
         options: { lives, livesFile },
         ...entry,

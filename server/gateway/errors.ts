@@ -2,18 +2,21 @@
 
 import { ApiError, type ErrorBody, errorBody, RelayedError, retryHeaders } from "@oxbow/contract";
 import { type Exchange, sendJson } from "./exchange.ts";
+import { noteError } from "./record.ts";
 
 /** An answer for whatever was thrown. What is not meant for the caller is logged and becomes `internal_error`. */
 export function sendError(exchange: Exchange, error: unknown): Response {
-  if (error instanceof RelayedError) return sendJson(exchange, error.body, error.status, error.headers);
-  const known = asApiError(exchange, error);
+  const known = error instanceof RelayedError ? error : asApiError(exchange, error);
+  noteError(exchange, known);
+  if (known instanceof RelayedError) return sendJson(exchange, known.body, known.status, known.headers);
   return sendJson(exchange, errorBody(known), known.kind.status, retryHeaders(known));
 }
 
 /** The same as the body of an event, for an answer that has begun. */
 export function errorEventBody(exchange: Exchange, error: unknown): ErrorBody {
-  if (error instanceof RelayedError) return error.body;
-  return errorBody(asApiError(exchange, error));
+  const known = error instanceof RelayedError ? error : asApiError(exchange, error);
+  noteError(exchange, known);
+  return known instanceof RelayedError ? known.body : errorBody(known);
 }
 
 function asApiError(exchange: Exchange, error: unknown): ApiError {

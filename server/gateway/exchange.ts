@@ -3,6 +3,8 @@
 
 import { newId } from "@oxbow/contract";
 import type { Caller } from "../accounts/accounts.ts";
+import type { RequestRecord } from "../metrics/metrics.ts";
+import { createRecord } from "./record.ts";
 import type { Rooms } from "./rooms.ts";
 
 export interface Exchange {
@@ -15,6 +17,8 @@ export interface Exchange {
   rooms: Rooms;
   /** Who asks, once that is known. */
   caller: Caller | null;
+  /** What metrics and the log will be told of it. */
+  record: RequestRecord;
   /** Lifts the server's own idle time-out for this request: from here on our deadlines hold. */
   keepOpen: () => void;
 }
@@ -29,7 +33,9 @@ export function identify(exchange: Exchange): Caller {
 }
 
 export function createExchange(request: Request, path: string, rooms: Rooms, keepOpen: () => void): Exchange {
-  return { request, id: newId("req_"), startedMs: performance.now(), path, rooms, caller: null, keepOpen };
+  const id = newId("req_");
+  const record = createRecord(id, request);
+  return { request, id, startedMs: performance.now(), path, rooms, caller: null, record, keepOpen };
 }
 
 /** The fields of every answer, with `more` on top. */

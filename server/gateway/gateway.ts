@@ -6,6 +6,7 @@ import type { Model } from "../config.ts";
 import { createCatalogue } from "./catalogue.ts";
 import { chat } from "./endpoints/chat.ts";
 import { completions } from "./endpoints/completions.ts";
+import { metrics } from "./endpoints/metrics.ts";
 import { getModel, listModels } from "./endpoints/models.ts";
 import { queue } from "./endpoints/queue.ts";
 import { responses, storedResponse } from "./endpoints/responses.ts";
@@ -14,6 +15,7 @@ import { usage } from "./endpoints/usage.ts";
 import { sendError } from "./errors.ts";
 import { answerHeaders, createExchange, type Exchange } from "./exchange.ts";
 import { createPulse } from "./pulse.ts";
+import { conclude } from "./record.ts";
 import type { Rooms } from "./rooms.ts";
 
 type Endpoint = (exchange: Exchange) => Response | Promise<Response>;
@@ -28,6 +30,7 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
   "/v1/models/*": { GET: getModel },
   "/v1/queue": { GET: queue },
   "/v1/usage": { GET: usage },
+  "/metrics": { GET: metrics },
   "/health": { GET: health },
   "/ready": { GET: ready },
 };
@@ -40,10 +43,11 @@ export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "run
 
 export function createGateway({ models, ...given }: GatewayOptions) {
   let stopped = false;
+  const pulse = createPulse();
   const rooms: Rooms = {
     ...given,
     catalogue: createCatalogue(models),
-    pulse: createPulse(),
+    pulse,
     running: new Map(),
     stopped: () => stopped,
   };
@@ -52,8 +56,12 @@ export function createGateway({ models, ...given }: GatewayOptions) {
     async handle(request: Request, keepOpen: () => void): Promise<Response> {
       const exchange = createExchange(request, pathOf(request.url), rooms, keepOpen);
       const response = await answer(exchange).catch((error) => sendError(exchange, error));
+      // A stream goes on, and says itself when it has ended.
+      if (!exchange.record.stream) conclude(exchange, response.status);
       return request.method === "HEAD" ? withoutBody(response) : response;
     },
+    /** Streams that are being sent. */
+    streams: () => pulse.size(),
     /** Ends what runs by itself. Streams that are still open are no longer watched, and what cuts them off is us. */
     stop: () => {
       stopped = true;
@@ -78,9 +86,11 @@ function pathOf(url: string): string {
 }
 
 /** @throws ApiError `unknown_url`, `method_not_supported` */
-function find({ path, request }: Exchange): Endpoint {
+function find({ path, request, record }: Exchange): Endpoint {
   const { method } = request;
-  const methods = methodsOf(path);
+  const name = nameOf(path);
+  const methods = name === undefined ? undefined : ENDPOINTS[name];
+  if (name !== undefined) record.endpoint = name;
   if (!methods) throw new ApiError("unknown_url", `Invalid URL (${method} ${path.slice(0, 200)})`);
   const endpoint = methods[method === "HEAD" ? "GET" : method];
   if (endpoint) return endpoint;
@@ -88,11 +98,10 @@ function find({ path, request }: Exchange): Endpoint {
   throw new ApiError("method_not_supported", text, { headers: { allow: allowed(methods) } });
 }
 
-function methodsOf(path: string): Record<string, Endpoint> | undefined {
-  const exact = Object.hasOwn(ENDPOINTS, path) ? ENDPOINTS[path] : undefined;
-  if (exact) return exact;
-  const open = WITH_REST.find((each) => path.startsWith(each.slice(0, -1)) && path.length >= each.length);
-  return open === undefined ? undefined : ENDPOINTS[open];
+/** The path as the table has it. */
+function nameOf(path: string): string | undefined {
+  if (Object.hasOwn(ENDPOINTS, path)) return path;
+  return WITH_REST.find((each) => path.startsWith(each.slice(0, -1)) && path.length >= each.length);
 }
 
 function allowed(methods: Record<string, Endpoint>): string {
@@ -101,7 +110,8 @@ function allowed(methods: Record<string, Endpoint>): string {
 
 /** What a browser asks before it sends a key across origins. */
 function preflight(exchange: Exchange): Response {
-  const methods = methodsOf(exchange.path);
+  const name = nameOf(exchange.path);
+  const methods = name === undefined ? undefined : ENDPOINTS[name];
   const asked = exchange.request.headers.get("access-control-request-headers");
   const headers = answerHeaders(exchange, {
     "access-control-allow-methods": methods ? allowed(methods) : "GET, HEAD, POST, OPTIONS",

@@ -12,6 +12,8 @@ export interface Pulse {
   now(): number;
   add(beat: Beat): void;
   remove(beat: Beat): void;
+  /** How many there are. */
+  size(): number;
   stop(): void;
 }
 
@@ -36,6 +38,7 @@ export function createPulse(tickMs = 500, now: () => number = () => performance.
     remove: (beat) => {
       if (beats.delete(beat) && beats.size === 0) rest();
     },
+    size: () => beats.size,
     stop: rest,
   };
 }

@@ -10,6 +10,7 @@ import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
 import { bytesFor } from "./forward.ts";
 import { type Claim, claimKey, isClaim, KEPT_BYTES_MAX, replay } from "./idempotency.ts";
+import { conclude } from "./record.ts";
 import { createSettlement, type Settlement } from "./settle.ts";
 import { type Course, sendStream, type Translation } from "./stream.ts";
 
@@ -46,6 +47,7 @@ export interface RelayCall {
  */
 export function engineOf(exchange: Exchange, model: Model): Engine {
   const hint = " It is in the catalogue, but no engine here serves it.";
+  exchange.record.model = model.id;
   return exchange.rooms.fleet.serves(model.id) ?? notFound(model.id, hint);
 }
 
@@ -58,7 +60,10 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
   const more: Record<string, string> = call.engine.simulated ? { "x-oxbow-simulated": "true" } : {};
   const asked = claimKey(exchange, call.received);
   const found = asked && (await asked);
-  if (found !== null && !isClaim(found)) return replay(exchange, found, more);
+  if (found !== null && !isClaim(found)) {
+    exchange.record.outcome = "replayed";
+    return replay(exchange, found, more);
+  }
   if (!ledger.healthy()) {
     found?.free();
     throw new LedgerUnavailable("it said so before");
@@ -71,7 +76,9 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
   if (opened?.clampedTo) more["x-oxbow-max-tokens-clamped"] = String(opened.clampedTo);
   if (opened?.answer.kind !== "whole") {
     more["x-oxbow-units"] = String(call.model.weight);
-    return sendStream(exchange, courseOf(opening, opened, hangUp), call.choices, more, call.translation);
+    exchange.record.stream = true;
+    const course = courseOf(opening, opened, hangUp, () => conclude(exchange, 200));
+    return sendStream(exchange, course, call.choices, more, call.translation);
   }
   const { usage } = opened.answer;
   const bytes = call.translation?.whole(opened.answer.bytes) ?? opened.answer.bytes;
@@ -108,7 +115,7 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
     const headers = fieldsFor(engine, exchange, call);
     const bytes = bytesOf(call, ticket);
     const answer = await reach(signal, () =>
-      patiently(signal, () => engine.call(call.path, bytes, { signal, headers })),
+      patiently(signal, () => engine.call(call.path, bytes, { signal, headers, model: call.model.id })),
     );
     const first = answer.kind === "stream" ? await answer.events.next().catch(neverBegun) : null;
     if (first?.error) throw first.error;
@@ -139,7 +146,10 @@ function admit(exchange: Exchange, call: RelayCall, signal: AbortSignal): Promis
     inputTokens: call.inputTokens,
     countTokens: () => {
       const inTime = AbortSignal.any([signal, AbortSignal.timeout(COUNT_MS_MAX)]);
-      return reach(signal, () => call.engine.count(call.path, call.received, inTime));
+      const { count } = call.engine;
+      // An engine that cannot count: the bound is all there is to know.
+      if (!count) return Promise.resolve(call.inputTokens);
+      return reach(signal, () => count(call.path, call.received, inTime));
     },
     inputField: call.inputField,
     outputTokens: call.outputTokens,
@@ -210,7 +220,7 @@ function fieldsFor(engine: Engine, exchange: Exchange, { stream }: RelayCall): R
 }
 
 /** The events of an answer that has begun, or is still to begin. */
-function courseOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangUp): Course {
+function courseOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangUp, ended: () => void): Course {
   let begun = opened;
   let events: EventStream | null = null;
   const begin = (now: Opened) => {
@@ -226,13 +236,15 @@ function courseOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangU
     cancel: (tokenSent) => {
       hangUp.clear();
       if (begun === null) hangUp.now();
-      opening.then(
-        ({ answer, settlement }) => {
-          if (answer.kind === "stream") answer.events.cancel();
-          settlement.cancelled(tokenSent);
-        },
-        () => {}, // it settled with its ticket itself
-      );
+      opening
+        .then(
+          ({ answer, settlement }) => {
+            if (answer.kind === "stream") answer.events.cancel();
+            return settlement.cancelled(tokenSent);
+          },
+          () => {}, // it settled with its ticket itself
+        )
+        .then(ended);
     },
   };
 }

@@ -6,6 +6,7 @@ import type { Admission } from "../admission/admission.ts";
 import type { Limits } from "../config.ts";
 import type { Engine, Fleet } from "../fleet/fleet.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import type { RequestRecord } from "../metrics/metrics.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { Running } from "./idempotency.ts";
 import type { Pulse } from "./pulse.ts";
@@ -18,6 +19,9 @@ export interface Rooms {
   usage: Ledger["usage"];
   /** How the quota of the caller's day stands. */
   usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;
+  metrics: MetricsPage;
+  /** Told of every request at its end. */
+  observe: (record: RequestRecord) => void;
   catalogue: Catalogue;
   pulse: Pulse;
   running: Running;
@@ -28,6 +32,14 @@ export interface Rooms {
   /** True once what still runs is cut off: who is gone from then on has not left by himself. */
   stopped: () => boolean;
   log: Log;
+}
+
+export interface MetricsPage {
+  access: "key" | "open" | "off";
+  /** Opens the metrics and nothing else. */
+  token: string | undefined;
+  contentType: string;
+  render: () => Promise<string>;
 }
 
 /** Structured: fields first, then a sentence. Never a key, a prompt or an answer. */

@@ -21,8 +21,11 @@ export interface Settlement {
    * @throws LedgerUnavailable: the call is not counted, and its end must not be sent
    */
   complete(usage: TokenCounts | null, answer?: StoredAnswer | null): Promise<void>;
-  /** The caller is gone. Nothing happens when the call has ended already. @param tokenSent whether a token was sent */
-  cancelled(tokenSent: boolean): void;
+  /**
+   * The caller is gone. Nothing happens when the call has ended already. Resolves when the ledger knows.
+   * @param tokenSent whether a token was sent
+   */
+  cancelled(tokenSent: boolean): void | Promise<void>;
   /** The call has failed, for what was thrown. Nothing happens when it has ended already. */
   failed(error: unknown): void;
 }
@@ -33,11 +36,14 @@ export function createSettlement(
   ticket: Ticket<Engine>,
   claim: Claim | null,
 ): Settlement {
-  const { rooms, id, startedMs } = exchange;
+  const { rooms, id, startedMs, record } = exchange;
   const { ledger } = rooms;
   const caller = exchange.caller!;
   let ended = false;
   let firstTokenMs: number | null = null;
+  record.engine = ticket.engine.id;
+  record.priority = ticket.priority;
+  record.waitedMs = ticket.waitedMs;
 
   ledger.reserve({
     requestId: id,
@@ -70,20 +76,24 @@ export function createSettlement(
     try {
       await ledger.settle(id, result, answer);
       ticket.reservation.settle();
+      record.outcome = outcome;
+      record.units = ticket.units;
+      record.tokensIn = result.tokensIn;
+      record.tokensOut = result.tokensOut;
     } finally {
       release();
     }
   }
 
-  function end(outcome: Outcome): void {
+  function end(outcome: Outcome): void | Promise<void> {
     if (ended) return;
     if (isCounted(outcome)) {
-      settle(outcome, null).catch((error) =>
+      return settle(outcome, null).catch((error) =>
         rooms.log.warn({ request: id, cause: String(error.cause) }, "not counted"),
       );
-      return;
     }
     ended = true;
+    record.outcome = outcome;
     ledger.void(id, outcome);
     release();
   }
@@ -92,13 +102,14 @@ export function createSettlement(
     keeps: claim !== null,
     firstToken: () => {
       firstTokenMs ??= Math.round(performance.now() - startedMs);
+      record.firstTokenMs = firstTokenMs;
     },
     complete: (usage, answer) => settle("complete", usage, claim === null ? undefined : (answer ?? NOT_KEPT)),
     cancelled: (tokenSent) => {
-      if (rooms.stopped()) end(tokenSent ? "interrupted" : "refused");
-      else end(tokenSent ? "cancelled_after_first_token" : "cancelled_before_first_token");
+      if (rooms.stopped()) return end(tokenSent ? "interrupted" : "refused");
+      return end(tokenSent ? "cancelled_after_first_token" : "cancelled_before_first_token");
     },
-    failed: (error) => end(firstTokenMs === null ? outcomeOf(exchange, error) : "interrupted"),
+    failed: (error) => void end(firstTokenMs === null ? outcomeOf(exchange, error) : "interrupted"),
   };
 }
 

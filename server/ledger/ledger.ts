@@ -30,6 +30,8 @@ export interface LedgerOptions {
   settleMsMax?: number;
   /** Between two attempts on such a disk; milliseconds. */
   retryMs?: number;
+  /** A batch is on disk. @param ms since it was sent to the writer */
+  onCommit?: (ms: number) => void;
 }
 
 export type Ledger = Awaited<ReturnType<typeof openLedger>>;
@@ -46,11 +48,12 @@ export async function openLedger(options: LedgerOptions) {
     epoch: options.epoch ?? crypto.randomUUID(),
     settleMsMax: options.settleMsMax ?? 10_000,
     retryMs: options.retryMs ?? 500,
+    onCommit: options.onCommit ?? (() => {}),
   });
   const reading = createReading(home);
   const counts = createCounts(writing.state);
   /** Reserved, and not known to have ended. */
-  const open = new Map<string, { accountId: string; keyId: string; day: string; units: number }>();
+  const open = new Map<string, { accountId: string; keyId: string; day: string; units: number; at: number }>();
 
   /** The day that counts now: UTC, and never one before the last day seen. */
   const day = () => counts.dayFor(dayOf(now()));
@@ -67,10 +70,10 @@ export async function openLedger(options: LedgerOptions) {
     reserve(entry: LedgerEntry): void {
       checkUnits(entry.units, 0);
       dayNumber(entry.day);
-      const { requestId, accountId, keyId, units } = entry;
+      const { requestId, accountId, keyId, units, at } = entry;
       const kept = counts.dayFor(entry.day);
       counts.saw(kept);
-      open.set(requestId, { accountId, keyId, day: kept, units });
+      open.set(requestId, { accountId, keyId, day: kept, units, at });
       writing.put({ kind: "reserve", entry: { ...entry, day: kept, at: Math.round(entry.at) } });
     },
 
@@ -123,6 +126,12 @@ export async function openLedger(options: LedgerOptions) {
 
     /** False while the disk takes nothing. Work that could not be counted should not be let in then. */
     healthy: writing.healthy,
+    /** How much is under way. Requests stand in the order in which they were let in. */
+    counts: () => {
+      const oldest = open.values().next().value;
+      const openMs = oldest === undefined ? null : Math.max(0, now() - oldest.at);
+      return { healthy: writing.healthy(), waiting: writing.waiting(), open: open.size, openMs };
+    },
     onHealth: writing.onHealth,
 
     /** The caller's questions about usage, off the thread that serves requests. See queries.ts. */

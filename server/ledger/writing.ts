@@ -18,6 +18,8 @@ export interface WritingOptions {
   settleMsMax: number;
   /** Between two attempts on such a disk; milliseconds. */
   retryMs: number;
+  /** @param ms from sending a batch until it was on disk */
+  onCommit: (ms: number) => void;
 }
 
 interface Waiting {
@@ -29,11 +31,12 @@ interface Waiting {
 
 /** @throws HomeError when the file cannot be opened or written */
 export async function startWriting(options: WritingOptions) {
-  const { home, now, settleMsMax, retryMs } = options;
+  const { home, now, settleMsMax, retryMs, onCommit } = options;
   const worker = new Worker(new URL("./writer.ts", import.meta.url).href);
   let line: Waiting[] = [];
   let sent: Waiting[] = [];
   let posting = false;
+  let postedMs = 0;
   let healthy = true;
   let dead: Error | undefined;
   let retry: Timer | undefined;
@@ -81,6 +84,7 @@ export async function startWriting(options: WritingOptions) {
     retry = undefined;
     posting = true;
     sent = line;
+    postedMs = performance.now();
     line = [];
     onAnswer = take;
     worker.postMessage({
@@ -106,6 +110,7 @@ export async function startWriting(options: WritingOptions) {
       return;
     }
     if (answer.kind !== "committed") throw new Error(`the ledger's writer said ${answer.kind} out of turn`);
+    onCommit(performance.now() - postedMs);
     const written = sent;
     sent = [];
     setHealthy(true);
@@ -152,6 +157,8 @@ export async function startWriting(options: WritingOptions) {
     putAndWait: (op: Op): Promise<number> =>
       new Promise((resolve, reject) => put(op, settleMsMax, { resolve, reject })),
     healthy: () => healthy,
+    /** Events that are not on disk. */
+    waiting: () => sent.length + line.length,
     onHealth: (listener: (healthy: boolean) => void): void => {
       listeners.push(listener);
     },

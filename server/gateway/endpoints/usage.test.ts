@@ -30,6 +30,7 @@ beforeAll(async () => {
   const caller = accounts.identify(new Headers({ authorization: `Bearer ${KEY}` }));
   ledger = await openLedger({ home, now });
   const rooms = {
+    observe: () => {},
     accounts,
     usage: ledger.usage,
     usageToday: ({ accountId }) => ({ day: DAY, used: ledger.settled(accountId, DAY), limit: 50, remaining: 44 }),

@@ -1,0 +1,145 @@
+// What a remote engine says about itself when it is asked: whether it is well, what it serves, how loaded it is, and
+// whether it understands priorities. Asks; what follows from the answers is the fleet's affair.
+
+import type { RemoteKind } from "../config.ts";
+import type { Engine } from "./engine.ts";
+import { type Metrics, readMetrics } from "./metrics.ts";
+import { readText } from "./refusals.ts";
+
+export interface Found {
+  healthy: boolean;
+  /** Names as its server knows them. */
+  models: string[];
+  version: string | null;
+  /** Whether its load can be read. */
+  metrics: boolean;
+  prioritySupported: boolean;
+}
+
+/** Work on an engine, by its own count. */
+export interface Load {
+  running: number;
+  waiting: number;
+  /** Share of the cache that is in use, 0 to 1; null where nobody says. */
+  kvUsage: number | null;
+}
+
+/** What an engine's answer about itself may weigh. */
+const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+
+/**
+ * Asks for everything once. Costs one token on a kind whose understanding of priorities only a call can tell. The engine
+ * remembers what was found. Never throws: an engine that cannot be asked is not healthy.
+ */
+export async function probe(engine: Engine, signal: AbortSignal): Promise<Found> {
+  const { remote } = engine;
+  const [healthy, models, version, load] = await Promise.all([
+    isHealthy(engine, signal),
+    modelsOf(engine, signal),
+    versionOf(engine, remote, signal),
+    readLoad(engine, signal),
+  ]);
+  const well = healthy && models !== null;
+  const prioritySupported = well && (await understandsPriority(engine, models, signal));
+  engine.learn({ prioritySupported });
+  return { healthy: well, models: models ?? [], version, metrics: load !== null, prioritySupported };
+}
+
+/** The quick look between probes. */
+export async function isHealthy(engine: Engine, signal: AbortSignal): Promise<boolean> {
+  const answer = await engine.ask("GET", engine.remote?.health ?? "/health", signal).catch(() => null);
+  void answer?.body?.cancel();
+  return answer?.ok ?? false;
+}
+
+/** What it works on at this moment, by its own metrics. Null: it has none, or did not say. */
+export async function readLoad(engine: Engine, signal: AbortSignal): Promise<Load | null> {
+  const rule = engine.remote?.metrics;
+  if (!rule) return null;
+  const text = await textOf(engine, rule.path, signal);
+  if (text === null) return null;
+  const metrics = readMetrics(text);
+  const running = first(metrics, rule.running, "sum");
+  if (running === null) return null;
+  const waiting = first(metrics, rule.waiting ?? [], "sum") ?? 0;
+  return { running, waiting, kvUsage: first(metrics, rule.kvUsage ?? [], "max") };
+}
+
+/** One server may have several workers behind it, each with its labels: their work adds up, the fullest cache counts. */
+function first(metrics: Metrics, names: readonly string[], over: "sum" | "max"): number | null {
+  for (const name of names) {
+    const values = metrics.get(name);
+    if (values) return over === "sum" ? values.reduce((sum, value) => sum + value, 0) : Math.max(...values);
+  }
+  return null;
+}
+
+/** Frees the memory of its weights. False: its kind cannot, or it refused. Calls that run are cut: drain it first. */
+export function sleep(engine: Engine, signal: AbortSignal): Promise<boolean> {
+  return post(engine, engine.remote?.sleep?.down, signal);
+}
+
+/** Resolves when its weights are back. False: its kind cannot, or it refused. */
+export function wake(engine: Engine, signal: AbortSignal): Promise<boolean> {
+  return post(engine, engine.remote?.sleep?.up, signal);
+}
+
+/** Null: its kind cannot sleep, or it did not say. */
+export async function isAsleep(engine: Engine, signal: AbortSignal): Promise<boolean | null> {
+  const rule = engine.remote?.sleep;
+  if (!rule) return null;
+  const asleep = fieldOf(await textOf(engine, rule.state, signal), rule.field);
+  return typeof asleep === "boolean" ? asleep : null;
+}
+
+async function post(engine: Engine, path: string | undefined, signal: AbortSignal): Promise<boolean> {
+  if (path === undefined) return false;
+  const answer = await engine.ask("POST", path, signal).catch(() => null);
+  void answer?.body?.cancel();
+  return answer?.ok ?? false;
+}
+
+/** Null: it did not answer with a list. */
+async function modelsOf(engine: Engine, signal: AbortSignal): Promise<string[] | null> {
+  const data = fieldOf(await textOf(engine, "/v1/models", signal), "data");
+  if (!Array.isArray(data)) return null;
+  return data.flatMap((model: { id?: unknown } | null) => (typeof model?.id === "string" ? [model.id] : []));
+}
+
+async function versionOf(engine: Engine, remote: RemoteKind | null, signal: AbortSignal): Promise<string | null> {
+  if (!remote?.version) return null;
+  const version = fieldOf(await textOf(engine, remote.version.path, signal), remote.version.field);
+  return typeof version === "string" && version.length <= VERSION_LENGTH_MAX ? version : null;
+}
+
+const VERSION_LENGTH_MAX = 100;
+
+/** A field in a body is refused by some servers that do not schedule by it; a header field bothers nobody. */
+async function understandsPriority(engine: Engine, models: readonly string[], signal: AbortSignal): Promise<boolean> {
+  const rule = engine.remote?.priority;
+  if (!rule) return false;
+  if (rule.field === undefined) return true;
+  const [model] = models;
+  if (model === undefined) return false;
+  const body = { model, messages: [{ role: "user", content: "Hello" }], max_tokens: 1, [rule.field]: 1 };
+  const bytes = new TextEncoder().encode(JSON.stringify(body));
+  const answer = await engine.send("/v1/chat/completions", bytes, { signal }).catch(() => null);
+  void answer?.body?.cancel();
+  return answer?.ok ?? false;
+}
+
+async function textOf(engine: Engine, path: string, signal: AbortSignal): Promise<string | null> {
+  const answer = await engine.ask("GET", path, signal).catch(() => null);
+  if (answer?.ok) return readText(answer, ANSWER_BYTES_MAX);
+  void answer?.body?.cancel();
+  return null;
+}
+
+/** A field of a JSON object; undefined when the text is none. */
+function fieldOf(text: string | null, field: string): unknown {
+  try {
+    return (JSON.parse(text ?? "") as Record<string, unknown> | null)?.[field];
+  } catch {
+    return undefined; // not JSON: the server has nothing to say there
+  }
+}

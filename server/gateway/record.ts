@@ -1,0 +1,51 @@
+// Notes what is to be known of a request once it has ended, and hands it out then, once: to metrics and to the log.
+
+import { ApiError, type RelayedError } from "@oxbow/contract";
+import type { RequestRecord } from "../metrics/metrics.ts";
+import type { Exchange } from "./exchange.ts";
+
+export function createRecord(id: string, request: Request): RequestRecord {
+  return {
+    id,
+    method: request.method,
+    endpoint: "other",
+    accountId: null,
+    keyId: null,
+    plan: "",
+    model: "",
+    servedModel: "",
+    priority: "",
+    engine: "",
+    stream: false,
+    status: 0,
+    code: "",
+    outcome: "",
+    units: 0,
+    waitedMs: null,
+    firstTokenMs: null,
+    durationMs: 0,
+    tokensIn: 0,
+    tokensOut: 0,
+    retries: 0,
+    clientRetry: Number(request.headers.get("x-stainless-retry-count")) > 0,
+  };
+}
+
+/** Only the row: what an engine calls its errors is nothing that one could count by. */
+export function noteError({ record }: Exchange, error: ApiError | RelayedError): void {
+  record.code = error instanceof ApiError ? error.row : "engine_error";
+}
+
+/** The request has ended: nothing more is sent. Safe to call twice. @param status what was sent */
+export function conclude(exchange: Exchange, status: number): void {
+  const { record, rooms, caller, startedMs } = exchange;
+  if (record.status !== 0) return;
+  record.status = status;
+  record.durationMs = performance.now() - startedMs;
+  if (caller !== null) {
+    record.accountId = caller.accountId;
+    record.keyId = caller.keyId;
+    record.plan = `${caller.plan.id}@${caller.plan.version}`;
+  }
+  rooms.observe(record);
+}
