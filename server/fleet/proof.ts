@@ -19,6 +19,11 @@ function oneToken(model: string): Proof {
   return { path: "/v1/chat/completions", body: { model, messages, max_completion_tokens: 1 } };
 }
 
+/** How a model is asked for it; null: its category has no row. */
+export function proofOf({ id, category }: { id: string; category: string }): Proof | null {
+  return Object.hasOwn(PROOFS, category) ? PROOFS[category]!(id) : null;
+}
+
 /**
  * Asks every model of an engine for one token; of a simulated one only the first, because its models are all one.
  *

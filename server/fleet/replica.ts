@@ -6,7 +6,7 @@ import type { EngineEntry } from "../config.ts";
 import type { Engine } from "../engines/engines.ts";
 import { createHealth, type Health, type Look } from "./health.ts";
 import { createSlots, type Slots } from "./slots.ts";
-import type { WorkerState } from "./worker.ts";
+import type { Log, WorkerState } from "./worker.ts";
 
 export type HostState = WorkerState;
 
@@ -66,6 +66,7 @@ export interface ReplicaOptions {
   now: () => number;
   /** It may take a call that it could not take before. */
   onFree: (replica: Replica) => void;
+  log: Log;
   errorsMax: number;
   lookMs: number;
   slowStartMs: number;
@@ -76,11 +77,12 @@ const LOAD_MS_MAX = 5_000;
 /** Beyond this share of its cache an engine drops what it has begun, to begin it again later. */
 const KV_MAX = 0.95;
 
-export function createReplica({ entry, host, now, onFree, ...settings }: ReplicaOptions): Replica {
+export function createReplica({ entry, host, now, onFree, log, ...settings }: ReplicaOptions): Replica {
   let said: Load | null = null;
   let saidAt = 0;
   /** Calls of others: what it said less what was ours then. */
   let foreign = 0;
+  let wasEjected = false;
   const lastLoad = () => (said !== null && now() - saidAt <= LOAD_MS_MAX ? said : null);
 
   const replica: Replica = {
@@ -94,7 +96,7 @@ export function createReplica({ entry, host, now, onFree, ...settings }: Replica
       ...settings,
       now,
       look: host.look,
-      onChange: () => onFree(replica),
+      onChange: standingChanged,
     }),
     load: () => replica.slots.taken + (lastLoad() === null ? 0 : foreign),
 
@@ -116,5 +118,15 @@ export function createReplica({ entry, host, now, onFree, ...settings }: Replica
       if (wasFull && !replica.full()) onFree(replica);
     },
   };
+
+  function standingChanged(): void {
+    const { ejectedAt, reason } = replica.health.standing();
+    if ((ejectedAt !== null) !== wasEjected) {
+      wasEjected = ejectedAt !== null;
+      if (wasEjected) log.error({ engine: entry.id, reason }, "engine ejected");
+      else log.info({ engine: entry.id }, "engine back");
+    }
+    onFree(replica);
+  }
   return replica;
 }
