@@ -2,7 +2,7 @@
 // there ends the start in a single line that says where, and what it must be.
 
 import { resolve } from "node:path";
-import type { ErrorName } from "@oxbow/contract";
+import type { DetectionCard, EmbeddingCard, ErrorName } from "@oxbow/contract";
 import engineSchema from "../data/engines.schema.json" with { type: "json" };
 import modelSchema from "../data/models.schema.json" with { type: "json" };
 import queueSchema from "../data/queue.schema.json" with { type: "json" };
@@ -42,6 +42,12 @@ export interface Model {
   capabilities: string[];
   /** Length of an embedding. */
   dimensions?: number;
+  /** How texts become vectors: for the worker, which otherwise goes by the model's own files. */
+  embedding?: EmbeddingCard;
+  /** What a model sees that finds objects in images. */
+  detection?: DetectionCard;
+  /** What `detail` means to a model that sees: the longer side of an image, in pixels. */
+  imageSides?: { low: number; high: number };
   aliases: string[];
   description?: string;
   ownedBy: string;
@@ -81,6 +87,9 @@ export interface Plan {
   requestsPerMinute: number | null;
   inputTokensMax: number | null;
   outputTokensMax: number | null;
+  audioSecondsMax: number | null;
+  imagePixelsMax: number | null;
+  speechCharactersMax: number | null;
   concurrencyMax: number | null;
   tiers: string[];
   priority: "best_effort" | "high" | "highest" | "dedicated";

@@ -1,6 +1,7 @@
 // Builds the rooms, joins them, and listens. The only file that knows every room.
 
 import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
 import type { Server } from "bun";
 import pino from "pino";
 import { createAccounts } from "./accounts/accounts.ts";
@@ -10,6 +11,7 @@ import { type Config, createPlans, loadConfig } from "./config.ts";
 import { createFleet, type Engine, type Fleet } from "./fleet/fleet.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { openLedger } from "./ledger/ledger.ts";
+import { createMedia } from "./media/media.ts";
 import { createMetrics } from "./metrics/metrics.ts";
 import { createReload } from "./reload.ts";
 import { createReport } from "./report.ts";
@@ -85,6 +87,10 @@ export async function start(options: StartOptions): Promise<void> {
     monotonic: () => performance.now(),
   });
   fleet.onFree(admission.pump);
+  const media = createMedia({
+    fetch: { enabled: config.fetchUrls, allowed: config.fetchAllow, msMax: config.limits.fetchMsMax },
+    program: join(import.meta.dir, "../workers/media/main.ts"),
+  });
 
   let draining = false;
   fleet.onChange((status) => draining || report.model(status));
@@ -93,6 +99,7 @@ export async function start(options: StartOptions): Promise<void> {
     ledger,
     admission,
     fleet,
+    media,
     usage: ledger.usage,
     usageToday: (caller) => {
       const quota = admission.state(caller).requestsPerDay;
@@ -138,6 +145,7 @@ export async function start(options: StartOptions): Promise<void> {
     gateway.stop();
     await server.stop(true);
     await fleet.stop();
+    media.stop();
     await ledger.close();
     await accounts.close();
     await store.close();

@@ -10,6 +10,7 @@ import { adminPlan, dataWith } from "./data.ts";
 import { whileDiskIsFull } from "./disk.ts";
 import { eventually, KEY, type RunningServer, startServer } from "./harness.ts";
 import { headerOf, type Message, request, sendBytes, statusOf } from "./http.ts";
+import { type FileServer, openFiles, pngHead } from "./images.ts";
 import { makeMember } from "./members.ts";
 import { HELLO, MODEL } from "./suite.ts";
 
@@ -18,14 +19,19 @@ setDefaultTimeout(20_000);
 const LOADING = "mistral-7b";
 const BROKEN = "llama-3.2-3b";
 const PRO = "qwen-14b";
+const SEES = "gemma-3-4b";
+const IMAGE = "messages[0].content[0].image_url.url";
 const SLOW = { x_simulate: { ttftMs: 60_000 } };
 
 let server: RunningServer;
 /** One slot, one place in line, short patience, an engine that never loads and one that cannot. */
 let tight: RunningServer;
+let files: FileServer;
 const cleanUp: (() => unknown)[] = [];
 
 beforeAll(async () => {
+  files = openFiles({});
+  cleanUp.push(files.stop);
   const folder = mkdtempSync(join(tmpdir(), "oxbow-broken-"));
   const file = join(folder, "broken.gguf");
   writeFileSync(file, "this is no model");
@@ -43,6 +49,7 @@ beforeAll(async () => {
     OXBOW_DATA: data.folder,
     OXBOW_BODY_BYTES_MAX: "100000",
     OXBOW_BODY_IDLE_MS_MAX: "300",
+    OXBOW_IMAGE_BYTES_MAX: "1024",
     OXBOW_QUEUE_DEPTH_MAX: "1",
     OXBOW_QUEUE_WAIT_MS_MAX: "400",
     OXBOW_FIRST_TOKEN_MS_MAX: "400",
@@ -50,7 +57,7 @@ beforeAll(async () => {
     OXBOW_CHUNK_GAP_MS_MAX: "400",
   };
   [server, tight] = await Promise.all([
-    startServer({ simulate: true, env: { OXBOW_SETTLE_MS_MAX: "500" } }),
+    startServer({ simulate: true, env: { OXBOW_SETTLE_MS_MAX: "500", OXBOW_FETCH_ALLOW: files.origin } }),
     startServer({ simulate: true, env }),
   ]);
   cleanUp.push(server.stop, tight.stop);
@@ -75,6 +82,11 @@ const respond = (fields: object) =>
 const chat = (fields: object, at?: RunningServer, headers?: Record<string, string>) =>
   ask({ model: MODEL, messages: HELLO, ...fields }, at, headers);
 const tool = (name: string, parameters: object = {}) => ({ type: "function", function: { name, parameters } });
+/** A chat about one image, with a model that sees. */
+const see = (url: string, at?: RunningServer) =>
+  chat({ model: SEES, messages: [{ role: "user", content: [imagePart(url)] }] }, at);
+const imagePart = (url: string) => ({ type: "image_url", image_url: { url } });
+const dataUrl = (bytes: Uint8Array) => `data:image/png;base64,${Buffer.from(bytes).toString("base64")}`;
 const schema = (schema: object) => ({ type: "json_schema", json_schema: { name: "s", strict: true, schema } });
 
 /** Takes the one slot of the tight server, and hangs up when `during` is done. */
@@ -326,6 +338,43 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
     },
     message: /^The server cannot record requests at the moment/,
     headers: RETRY_SOON,
+  },
+  invalid_image_url: {
+    how: () => see("http://169.254.169.254/latest/meta-data/"),
+    message: /^The URL is not fetched: its host has no public address\.$/,
+    param: IMAGE,
+  },
+  failed_to_download_image: {
+    how: () => see(`${files.origin}/missing`),
+    message: /^The URL could not be fetched: its server answered with status 404\.$/,
+    param: IMAGE,
+  },
+  invalid_base64_image: { how: () => see("data:image/png;base64,***"), message: /not written in base64/, param: IMAGE },
+  empty_image_file: { how: () => see("data:image/png;base64,"), message: /^The image is empty\.$/, param: IMAGE },
+  invalid_image_format: {
+    how: () => see(dataUrl(Buffer.from("<svg/>"))),
+    message: /^The image is none\. Images may be JPEG, PNG/,
+    param: IMAGE,
+  },
+  image_parse_error: {
+    how: () => see(dataUrl(pngHead(64, 64))),
+    message: /damaged, or cut short/,
+    param: IMAGE,
+  },
+  image_too_large: {
+    how: () => see(dataUrl(pngHead(50_000, 50_000))),
+    message: /^The image has more than 40000000 pixels\.$/,
+    param: IMAGE,
+  },
+  image_file_too_large: {
+    how: () => see(dataUrl(pngHead(64, 64, 2_000)), tight),
+    message: /^The image is larger than 1024 bytes\.$/,
+    param: IMAGE,
+  },
+  too_many_images: {
+    how: () => chat({ model: SEES, messages: [{ role: "user", content: Array(33).fill(imagePart("data:,")) }] }),
+    message: /^A call may carry 32 images, but this one carries 33\.$/,
+    param: "messages",
   },
   queue_full: {
     how: () =>

@@ -24,6 +24,7 @@ const ROOM_FOLDERS = [
   "server/ledger",
   "server/metrics",
   "server/engines",
+  "server/media",
   "server/store",
   "server/weights",
   "server/config",
@@ -33,7 +34,7 @@ const ROOM_FOLDERS = [
 
 /** Values: what each room may import besides itself. */
 const MAY_IMPORT: Record<string, string[]> = {
-  gateway: ["accounts", "admission", "fleet", "ledger", "contract"],
+  gateway: ["accounts", "admission", "fleet", "ledger", "media", "contract"],
   portal: ["accounts", "admission", "fleet", "ledger", "contract"],
   accounts: ["store", "contract"],
   ledger: ["store", "contract"],
@@ -41,6 +42,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   admission: ["contract"],
   metrics: ["contract"],
   engines: ["contract"],
+  media: ["contract"],
   weights: ["contract"],
   workers: ["contract"],
   config: ["contract"],
@@ -59,6 +61,7 @@ const LEVEL: Record<string, number> = {
   admission: 2,
   metrics: 2,
   engines: 1,
+  media: 1,
   workers: 1,
   store: 1,
   weights: 1,

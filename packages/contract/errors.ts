@@ -64,6 +64,23 @@ export const ERRORS = {
     "output_limit_exceeded",
   ),
 
+  // Images, with the codes that OpenAI's list of response errors has
+  invalid_image_url: invalid(
+    "An image's URL is not one that is fetched: wrong scheme, an address inside, or fetching is switched off.",
+    "invalid_image_url",
+  ),
+  failed_to_download_image: invalid("An image's URL could not be fetched.", "failed_to_download_image"),
+  invalid_base64_image: invalid("An image's base64 is none.", "invalid_base64_image"),
+  empty_image_file: invalid("An image has no bytes.", "empty_image_file"),
+  invalid_image_format: invalid("The bytes are no image of a format that is read.", "invalid_image_format"),
+  image_parse_error: invalid("An image is damaged, or cut short.", "image_parse_error"),
+  image_too_large: invalid(
+    "An image, or all of a call, has more pixels than the server or plan takes.",
+    "image_too_large",
+  ),
+  too_many_images: invalid("A call carries more images than the server takes.", "too_many_images"),
+  image_file_too_large: invalid("An image has more bytes than the server takes.", "image_file_too_large"),
+
   // Who, and what may be asked for
   missing_api_key: invalid("No API key was sent.", null, 401),
   invalid_api_key: invalid("The API key is unknown, revoked or expired.", "invalid_api_key", 401),

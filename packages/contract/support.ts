@@ -46,6 +46,7 @@ interface Need extends Asked {
  *
  * @param model the id to name in the message
  * @param spelled how the caller spelled it, for calls that were translated from another form
+ * @param instead a model that has the feature and that the caller may use; null: none that we know of
  * @throws ApiError `unsupported_parameter` or `unsupported_value`
  */
 export function refuseUnsupported(
@@ -53,16 +54,19 @@ export function refuseUnsupported(
   has: ReadonlySet<string>,
   model: string,
   spelled: (asked: Asked) => Asked = (asked) => asked,
+  instead: (feature: Feature) => string | null = () => null,
 ): void {
   const needs = "messages" in call ? needsOfChat(call) : needsOfCompletion(call);
   for (const need of needs) {
     if (has.has(need.feature)) continue;
     const { param, value } = spelled(need);
+    const other = instead(need.feature);
+    const hint = other === null ? "" : ` The model \`${other}\` does.`;
     if (value === undefined) {
-      const text = `Unsupported parameter: '${param}' is not supported with the model \`${model}\`.`;
+      const text = `Unsupported parameter: '${param}' is not supported with the model \`${model}\`.${hint}`;
       throw new ApiError("unsupported_parameter", text, { param });
     }
-    const text = `Unsupported value: '${param}' does not support ${value} with the model \`${model}\`.`;
+    const text = `Unsupported value: '${param}' does not support ${value} with the model \`${model}\`.${hint}`;
     throw new ApiError("unsupported_value", text, { param });
   }
 }

@@ -10,7 +10,12 @@ export interface QueuesOptions<E> {
    * A warm engine with a free slot, the slot taken; null while all are busy.
    * @throws ApiError `model_not_ready` while the model loads, `model_failed` when it never will
    */
-  place: (model: string) => Placement<E> | null;
+  place: (model: string, wish: PlaceWish) => Placement<E> | null;
+  /**
+   * Accounts that can be served by the same engines stand in the same line; absent: all. Else who can only go where all
+   * is taken would be in the way of who could go elsewhere.
+   */
+  pool?: (model: string, accountId: string) => string;
   /** The first goes first. */
   classes: readonly QueueClass[];
   /** Monotonic ms. */
@@ -19,13 +24,20 @@ export interface QueuesOptions<E> {
   after?: (ms: number, run: () => void) => () => void;
 }
 
+export interface PlaceWish {
+  accountId: string;
+  affinity?: string;
+}
+
 export interface Placement<E> {
   engine: E;
   release: () => void;
+  /** What became of the call, in the words of who gave the place. */
+  report?: (outcome: never) => void;
 }
 
 /** Who waits, as the line needs to know it. */
-export type Standing = Pick<QueueAsk<unknown>, "accountId" | "priority" | "weight" | "accountDepthMax">;
+export type Standing = Pick<QueueAsk<unknown>, "accountId" | "priority" | "weight" | "accountDepthMax" | "affinity">;
 
 /** A slot that is held. */
 export interface Seat<E> {

@@ -6,6 +6,14 @@ export const LIMITS = {
   bodyBytesMax: [33_554_432, 1_024, 1_073_741_824],
   /** Silence while a body arrives. A slow upload may take its time as long as it keeps coming. */
   bodyIdleMsMax: [30_000, 100, 3_600_000],
+  /** One image, as it comes. Photographs of phones stay below 10 MB. */
+  imageBytesMax: [20_971_520, 1_024, 1_073_741_824],
+  /** Width times height of one image that is read. Decoded it takes 4 bytes for each. */
+  imagePixelsMax: [40_000_000, 1_024, 1_000_000_000],
+  /** Images in one call: each may have to be fetched. */
+  imagesMax: [32, 1, 10_000],
+  /** An image by URL: name, redirects and body together. */
+  fetchMsMax: [10_000, 100, 600_000],
   /** Requests of one class that wait for one model, where data/queue.yaml does not say less; the next one is refused. */
   queueDepthMax: [1_024, 0, 1_000_000],
   /** How long one of them waits, where data/queue.yaml does not say less. Most clients give up after some minutes. */

@@ -20,6 +20,10 @@ export interface Place {
 export interface Settings extends Place {
   simulate: boolean;
   limits: Limits;
+  /** Whether images by URL are fetched. */
+  fetchUrls: boolean;
+  /** Origins inside that may be fetched from all the same. */
+  fetchAllow: string[];
   logLevel: LogLevel;
   /** The first API key, when the operator chose it. */
   bootstrapKey: string | undefined;
@@ -70,6 +74,8 @@ export function loadSettings({ simulate, ...options }: SettingsOptions): Setting
     ...loadPlace(options),
     simulate: simulate ?? flag(env, "OXBOW_SIMULATE"),
     limits: limitsOf(env),
+    fetchUrls: flag(env, "OXBOW_FETCH_URLS", true),
+    fetchAllow: origins(env, "OXBOW_FETCH_ALLOW"),
     logLevel: oneOf(env, "OXBOW_LOG_LEVEL", "info", LOG_LEVELS),
     bootstrapKey: secret(env, "OXBOW_BOOTSTRAP_KEY"),
     metrics: {
@@ -95,10 +101,11 @@ function portOf(port: number): number {
   return whole({ "the port": String(port) }, "the port", 0, 0, 65_535);
 }
 
-function flag(env: Environment, name: string): boolean {
+function flag(env: Environment, name: string, otherwise = false): boolean {
   const text = env[name] ?? "";
+  if (text === "") return otherwise;
   if (["1", "true"].includes(text)) return true;
-  if (["", "0", "false"].includes(text)) return false;
+  if (["0", "false"].includes(text)) return false;
   throw new ConfigError(`${name} must be 1 or 0, but is '${text}'`);
 }
 
@@ -108,6 +115,20 @@ function limitsOf(env: Environment): Limits {
     whole(env, limitVariable(name), otherwise, least, most),
   ]);
   return Object.fromEntries(read);
+}
+
+/** Separated by commas: `http://images.local:8080,https://10.0.0.5`. */
+function origins(env: Environment, name: string): string[] {
+  const given = (env[name] ?? "").split(",").filter((each) => each.trim() !== "");
+  return given.map((each) => {
+    const text = each.trim();
+    const url = URL.parse(text);
+    if (url && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/` && !text.endsWith("/"))
+      return url.origin;
+    throw new ConfigError(
+      `${name} must be origins such as http://images.local:8080, separated by commas, but has '${text}'`,
+    );
+  });
 }
 
 function oneOf<T extends string>(env: Environment, name: string, otherwise: T, values: readonly T[]): T {

@@ -12,6 +12,7 @@ const PROOFS: Record<string, (model: string) => Proof> = {
   chat: oneToken,
   code: oneToken,
   vision: oneToken,
+  embeddings: (model) => ({ path: "/v1/embeddings", body: { model, input: "Hello" } }),
 };
 
 function oneToken(model: string): Proof {

@@ -1,5 +1,5 @@
-// What of the caller's body goes on to the engine: all of it, as it came, but for the model's name, private fields, and a
-// length beyond the plan's.
+// What of the caller's body goes on to the engine: all of it, as it came, but for the model's name, private fields, images,
+// and a length beyond the plan's.
 
 import type { Model } from "../config.ts";
 
@@ -11,17 +11,17 @@ const PRIVATE_FIELDS = ["priority", "nvext", "kv_transfer_params", "cache_salt"]
 
 /**
  * The bytes to send: the caller's own unless something in them must change.
- * @param limit fields to set in place of the caller's: what the plan allows
+ * @param instead fields to set in place of the caller's: what the plan allows, images in their safe form
  */
 export function bytesFor(
   model: Model,
   body: Record<string, unknown>,
   bytes: Uint8Array,
-  limit: Record<string, number> | null = null,
+  instead: Record<string, unknown> | null = null,
 ): Uint8Array {
   const hidden = PRIVATE_FIELDS.filter((name) => name in body);
-  if (body.model === model.id && hidden.length === 0 && limit === null) return bytes;
-  const sent: Record<string, unknown> = { ...body, model: model.id, ...limit };
+  if (body.model === model.id && hidden.length === 0 && instead === null) return bytes;
+  const sent: Record<string, unknown> = { ...body, model: model.id, ...instead };
   for (const name of hidden) delete sent[name];
   return new TextEncoder().encode(JSON.stringify(sent));
 }

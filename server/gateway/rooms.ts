@@ -6,6 +6,7 @@ import type { Admission } from "../admission/admission.ts";
 import type { Limits } from "../config.ts";
 import type { Engine, Fleet } from "../fleet/fleet.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import type { Media } from "../media/media.ts";
 import type { RequestRecord } from "../metrics/metrics.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { Running } from "./idempotency.ts";
@@ -13,9 +14,10 @@ import type { Pulse } from "./pulse.ts";
 
 export interface Rooms {
   accounts: Pick<Accounts, "identify">;
-  admission: Pick<Admission<Engine>, "admit" | "headers" | "queues">;
+  admission: Pick<Admission<Engine>, "admit" | "allows" | "headers" | "queues">;
   fleet: Pick<Fleet, "serves" | "states" | "ready">;
   ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy">;
+  media: Pick<Media, "fetch" | "image">;
   usage: Ledger["usage"];
   /** How the quota of the caller's day stands. */
   usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;

@@ -4,7 +4,8 @@ import { chatTokensBound, maxTokensOf, parseChatRequest, refuseUnsupported } fro
 import { readJson } from "../body.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
-import { engineOf, relayCall } from "../relay-call.ts";
+import { takeImages } from "../images.ts";
+import { engineOf, otherModel, relayCall } from "../relay-call.ts";
 
 export async function chat(exchange: Exchange): Promise<Response> {
   const { catalogue } = exchange.rooms;
@@ -13,13 +14,14 @@ export async function chat(exchange: Exchange): Promise<Response> {
   const model = modelOf(body, catalogue);
   const engine = engineOf(exchange, model);
   const call = parseChatRequest(body);
-  refuseUnsupported(call, catalogue.featuresOf(model, engine), model.id);
+  refuseUnsupported(call, catalogue.featuresOf(model, engine), model.id, undefined, otherModel(exchange));
   return relayCall(exchange, {
     model,
     engine,
     path: "/v1/chat/completions",
     received: bytes,
     body,
+    prepare: (signal) => takeImages(exchange, call, model, signal),
     stream: call.stream === true,
     choices: call.n ?? 1,
     generations: call.n ?? 1,

@@ -15,7 +15,8 @@ import {
 import { readJson } from "../body.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
-import { engineOf, relayCall } from "../relay-call.ts";
+import { takeImages } from "../images.ts";
+import { engineOf, otherModel, relayCall } from "../relay-call.ts";
 import type { Translation } from "../stream.ts";
 
 const encoder = new TextEncoder();
@@ -29,7 +30,7 @@ export async function responses(exchange: Exchange): Promise<Response> {
   const call = parseResponsesRequest(body);
   const { chat, paths } = toChat(call, model.id);
   const names = createRenaming(paths);
-  refuseUnsupported(chat, catalogue.featuresOf(model, engine), model.id, names.asked);
+  refuseUnsupported(chat, catalogue.featuresOf(model, engine), model.id, names.asked, otherModel(exchange));
   const translation = translate(
     createResponsesAnswer({ call, model: model.id, words: names.body, newId, now: Date.now }),
   );
@@ -40,6 +41,7 @@ export async function responses(exchange: Exchange): Promise<Response> {
       path: "/v1/chat/completions",
       received: encoder.encode(JSON.stringify(chat)),
       body: { ...chat },
+      prepare: (signal) => takeImages(exchange, chat, model, signal),
       stream: call.stream === true,
       choices: 1,
       generations: 1,

@@ -1,0 +1,134 @@
+// The images of a chat on their way to an engine: fetched or decoded, counted, bounded, and written anew, so that no engine
+// ever fetches an address or reads bytes that a stranger chose. Engines get data: URLs.
+
+import { ApiError, type ChatRequest } from "@oxbow/contract";
+import type { Model } from "../config.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Prepared } from "./relay-call.ts";
+
+/** An image part of a message, and where it stands. */
+interface Place {
+  message: number;
+  part: number;
+  url: string;
+  detail: string;
+}
+
+/** The longer side by `detail`, for models that say nothing else in data/models.yaml. "original" is as large as "high". */
+const SIDES = { low: 512, high: 2_048 };
+
+/**
+ * Makes every image of `call` safe, in the sizes that `model` reads.
+ *
+ * @throws ApiError that names the image's field: `too_many_images`, `invalid_base64_image`, and what fetching and decoding
+ *   throw
+ */
+export async function takeImages(
+  exchange: Exchange,
+  call: ChatRequest,
+  model: Model,
+  hangUp: AbortSignal,
+): Promise<Prepared> {
+  const places = placesOf(call);
+  // Nothing is fetched for a call that will be refused.
+  if (places.length === 0 || !exchange.rooms.admission.allows(exchange.caller!, model)) return NOTHING;
+  const { imagesMax, bodyBytesMax } = exchange.rooms.limits;
+  if (places.length > imagesMax) {
+    const text = `A call may carry ${imagesMax} images, but this one carries ${places.length}.`;
+    throw new ApiError("too_many_images", text, { param: "messages" });
+  }
+  // What is fetched counts as if it had come in the body.
+  const budget = { bytesLeft: bodyBytesMax };
+  const failed = new AbortController();
+  const signal = AbortSignal.any([hangUp, failed.signal]);
+  let first: { at: number; error: unknown } | null = null;
+  let imagePixels = 0;
+  const messages: unknown[] = [...call.messages];
+  const work = places.map(async (place, at) => {
+    try {
+      const image = await makeSafe(exchange, place, sideOf(model, place.detail), budget, signal);
+      imagePixels += image.width * image.height;
+      put(messages, place, `data:image/${image.format};base64,${Buffer.from(image.bytes).toString("base64")}`);
+    } catch (error) {
+      // The others stop; what they say then is about stopping.
+      if (!signal.aborted || hangUp.aborted) first ??= { at, error };
+      failed.abort();
+    }
+  });
+  await Promise.all(work);
+  const failure = first as { at: number; error: unknown } | null;
+  if (failure) throw at(failure.error, paramOf(places[failure.at]!));
+  return { instead: { messages }, measures: [{ limit: "imagePixelsMax", amount: imagePixels, field: "messages" }] };
+}
+
+const NOTHING: Prepared = { instead: null };
+
+function placesOf(call: ChatRequest): Place[] {
+  const places: Place[] = [];
+  for (const [message, { role, content }] of call.messages.entries()) {
+    if (role !== "user" || typeof content === "string") continue;
+    for (const [part, each] of content.entries()) {
+      if (each.type !== "image_url") continue;
+      const { url, detail } = each.image_url;
+      places.push({ message, part, url, detail: detail ?? "auto" });
+    }
+  }
+  return places;
+}
+
+function sideOf({ imageSides = SIDES }: Model, detail: string): number {
+  return detail === "low" ? imageSides.low : imageSides.high;
+}
+
+async function makeSafe(
+  { rooms: { media, limits } }: Exchange,
+  { url }: Place,
+  sideMax: number,
+  budget: { bytesLeft: number },
+  signal: AbortSignal,
+) {
+  const { imageBytesMax, imagePixelsMax } = limits;
+  const bytes = url.startsWith("data:")
+    ? bytesOf(url)
+    : (await media.fetch(url, { bytesMax: Math.min(imageBytesMax, budget.bytesLeft), signal })).bytes;
+  budget.bytesLeft -= bytes.length;
+  if (budget.bytesLeft < 0)
+    throw new ApiError("image_file_too_large", "The images of this call are too large together.");
+  return media.image(bytes, { bytesMax: imageBytesMax, pixelsMax: imagePixelsMax, sideMax, signal });
+}
+
+/** The bytes of a data: URL. Its media type is not read: bytes say what they are. */
+function bytesOf(url: string): Uint8Array {
+  const comma = url.indexOf(",");
+  if (comma < 0 || !/;base64$/i.test(url.slice(0, comma))) {
+    throw new ApiError("invalid_base64_image", "An image in a data: URL must be written as 'data:image/png;base64,…'.");
+  }
+  return decodeBase64(url.slice(comma + 1));
+}
+
+/** @throws ApiError `invalid_base64_image`; decoders skip what is none, and would find another image than was sent */
+export function decodeBase64(text: string): Uint8Array {
+  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(text)) {
+    throw new ApiError("invalid_base64_image", "The image is not written in base64.");
+  }
+  return Buffer.from(text, "base64");
+}
+
+/** Puts `url` where the image was, in copies of what holds it: the caller's own message may be needed as it came. */
+function put(messages: unknown[], { message, part }: Place, url: string): void {
+  const from = messages[message] as { content: { image_url: object }[] };
+  const content = [...from.content];
+  content[part] = { ...content[part], image_url: { ...content[part]!.image_url, url } } as { image_url: object };
+  messages[message] = { ...from, content };
+}
+
+function paramOf({ message, part }: Place): string {
+  return `messages[${message}].content[${part}].image_url.url`;
+}
+
+/** The same error, about a field. */
+export function at(error: unknown, param: string): unknown {
+  if (!(error instanceof ApiError) || error.param !== null || error.kind.status >= 500) return error;
+  const { row, message, retryAfterMs, headers, cause } = error;
+  return new ApiError(row, message, { param, retryAfterMs, headers, cause });
+}
