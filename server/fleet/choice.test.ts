@@ -14,14 +14,20 @@ const affinity = fc.option(fc.string(), { nil: null });
 
 test("somebody is always chosen, and nobody beyond his share of the whole", () => {
   fc.assert(
-    fc.property(candidates, affinity, fc.double({ min: 1, max: 3, noNaN: true }), fc.nat(), (list, key, bound, turn) => {
-      const chosen = choose(list, key, bound, turn)!;
-      expect(list).toContain(chosen);
-      if (list.length === 1) return;
-      const total = 1 + list.reduce((sum, { load }) => sum + load, 0);
-      const share = chosen.weight / list.reduce((sum, { weight }) => sum + weight, 0);
-      expect(chosen.load + 1).toBeLessThan(bound * total * share + 1);
-    }),
+    fc.property(
+      candidates,
+      affinity,
+      fc.double({ min: 1, max: 3, noNaN: true }),
+      fc.nat(),
+      (list, key, bound, turn) => {
+        const chosen = choose(list, key, bound, turn)!;
+        expect(list).toContain(chosen);
+        if (list.length === 1) return;
+        const total = 1 + list.reduce((sum, { load }) => sum + load, 0);
+        const share = chosen.weight / list.reduce((sum, { weight }) => sum + weight, 0);
+        expect(chosen.load + 1).toBeLessThan(bound * total * share + 1);
+      },
+    ),
     { numRuns: 2_000 },
   );
   expect(choose([], "k", BOUND, 0)).toBeNull();

@@ -6,7 +6,7 @@ import { ApiError, type ModelState } from "@oxbow/contract";
 import type { EngineEntry, EngineKind, Limits, Model } from "../config.ts";
 import type { Engine } from "../engines/engines.ts";
 import { estimateBytes, threadBudget } from "./budget.ts";
-import { bestOf, openTo, placeIn, type Wish } from "./group.ts";
+import { bestOf, openTo, placeIn, poolOf, type Wish } from "./group.ts";
 import type { Outcome } from "./health.ts";
 import { createLocal } from "./local.ts";
 import type { Environment } from "./process.ts";
@@ -76,6 +76,8 @@ export interface Fleet {
    * @throws ApiError `model_not_ready` with a guess of how long, `model_failed` with the reason
    */
   place(modelId: string, wish?: Wish): Placement | null;
+  /** Accounts with the same answer are served by the same engines. */
+  pool(modelId: string, accountId: string): string;
   /**
    * `place` may now say something else for this model: a slot became free, or an engine became warm, or failed. Models of
    * one engine are told in turn, while there are free slots. Listeners must not throw.
@@ -213,7 +215,8 @@ export function createFleet(options: FleetOptions): Fleet {
       for (const each of replicas) if (each !== replica && each.entry.id === replica.entry.id) leave(each);
     }
     // Who waits in line for it is to hear it too.
-    if (state === "failed") for (const { id } of replica.host.models) for (const listener of freeListeners) listener(id);
+    if (state === "failed")
+      for (const { id } of replica.host.models) for (const listener of freeListeners) listener(id);
   }
 
   /** Takes no more calls, finishes those it has, and ends. */
@@ -272,6 +275,7 @@ export function createFleet(options: FleetOptions): Fleet {
       return { engine, release, report: replica.health.report };
     },
 
+    pool: (modelId, accountId) => poolOf(groups.get(modelId) ?? [], accountId),
     onFree: (listener) => void freeListeners.push(listener),
     onChange: (listener) => void changeListeners.push(listener),
     states: () => [...groups].map(([id, group]) => statusOf(bestOf(group), id)),

@@ -8,11 +8,11 @@ import type { Replica } from "./replica.ts";
 /** What a call would like. */
 export interface Wish {
   /** Whose it is: some engines are there for some accounts alone. */
-  accountId?: string;
-  /** Calls with the same text go to the same engine where that is possible. */
-  affinity?: string;
+  accountId?: string | undefined;
+  /** Calls of an account with the same text go to the same engine where that is possible. */
+  affinity?: string | undefined;
   /** Ids of engines that it must not go to. */
-  not?: ReadonlySet<string>;
+  not?: ReadonlySet<string> | undefined;
 }
 
 /** How one engine stands among those that a call may go to. */
@@ -56,7 +56,8 @@ export function placeIn(
     load: replica.load(),
     replica,
   }));
-  const chosen = choose(candidates, affinity ?? null, bound, turn);
+  const key = affinity === undefined ? null : `${accountId}\n${affinity}`;
+  const chosen = choose(candidates, key, bound, turn);
   const release = chosen?.replica.slots.take();
   return chosen && release ? { replica: chosen.replica, release } : null;
 }
@@ -66,6 +67,12 @@ export function openTo(replicas: readonly Replica[], accountId: string | undefin
   const open = ({ accounts }: Replica["entry"]) =>
     accounts === undefined || (accountId !== undefined && accounts.includes(accountId));
   return replicas.filter(({ entry, draining }) => !draining && open(entry));
+}
+
+/** Names the engines that are there for this account and not for everybody; "": none. */
+export function poolOf(replicas: readonly Replica[], accountId: string): string {
+  if (replicas.length === 1 && replicas[0]!.entry.accounts === undefined) return "";
+  return replicas.flatMap(({ entry }) => (entry.accounts?.includes(accountId) ? [entry.id] : [])).join(" ");
 }
 
 /** Once `openTo` has sorted out those of others. */

@@ -76,7 +76,9 @@ export function createRemote(entry: EngineEntry, options: RemoteOptions): Host {
   async function attempt(): Promise<string | null> {
     const found = await probe(engine, AbortSignal.any([end.signal, AbortSignal.timeout(PROBE_MS_MAX)]));
     if (!found.healthy) return "It does not answer, or does not say that it is well.";
-    return entry.pinned ? prove(engine, models, AbortSignal.any([end.signal, AbortSignal.timeout(options.loadMsMax)])) : null;
+    return entry.pinned
+      ? prove(engine, models, AbortSignal.any([end.signal, AbortSignal.timeout(options.loadMsMax)]))
+      : null;
   }
 
   function lookFor(): void {

@@ -37,7 +37,9 @@ test("killed under sixteen streams it breaks them off, comes back, and answers t
   const model = fleet.states()[0]!.id;
   const { signal } = new AbortController();
   const placements = Array.from({ length: 16 }, () => fleet.place(model)!);
-  const streams = await Promise.all(placements.map((placement) => call(placement, model, { stream: true, max_tokens: 4_000 }, signal)));
+  const streams = await Promise.all(
+    placements.map((placement) => call(placement, model, { stream: true, max_tokens: 4_000 }, signal)),
+  );
   expect(streams.map(({ status }) => status)).toEqual(Array(16).fill(200));
   const readers = streams.map((stream) => stream.body!.getReader());
   await Promise.all(readers.map((reader) => reader.read()));
