@@ -25,8 +25,8 @@ function oneToken(model: string, engine: Engine): Proof {
 }
 
 /** How a model is asked for it; null: its category has no row. */
-export function proofOf({ id, category }: { id: string; category: string }): Proof | null {
-  return Object.hasOwn(PROOFS, category) ? PROOFS[category]!(id) : null;
+export function proofOf({ id, category }: { id: string; category: string }, engine: Engine): Proof | null {
+  return Object.hasOwn(PROOFS, category) ? PROOFS[category]!(id, engine) : null;
 }
 
 /**

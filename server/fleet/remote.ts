@@ -128,7 +128,7 @@ const WARM_IN_MS_MIN = 500;
 /** Asks one of its models for the least it can do, in the words of its kind: an address that answers may have no weights. */
 async function prove(engine: Engine, models: readonly WorkerModel[], signal: AbortSignal): Promise<string | null> {
   for (const model of models) {
-    const proof = proofOf(model);
+    const proof = proofOf(model, engine);
     if (proof === null) continue;
     try {
       const body = new TextEncoder().encode(JSON.stringify(proof.body));
