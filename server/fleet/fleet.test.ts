@@ -43,13 +43,12 @@ test("a pinned model is loading with its progress, then warm, and only then has 
   ]);
 });
 
-test("the engine can be asked for before it is warm, and answers through its socket once it is", async () => {
+test("what serves a model is known before it is warm, and it answers through its socket once it is", async () => {
   const { fleet, pids } = fleetOf([{}]);
-  const engine = fleet.serves("m")!;
-  expect([...engine.features]).toEqual(["seed"]);
+  expect([...fleet.serves("m")!.features]).toEqual(["seed"]);
   expect(fleet.serves("other")).toBeNull();
   await fleet.start();
-  const answer = await engine.send("/v1/chat/completions", new Uint8Array(2), { signal: never });
+  const answer = await fleet.place("m")!.engine.send("/v1/chat/completions", new Uint8Array(2), { signal: never });
   expect(await answer.json()).toEqual({ pid: pids()[0] });
 });
 
@@ -101,11 +100,11 @@ test("a worker that is killed is started again, and calls go to the new one", as
 test("a call that is on its way when the worker dies fails as unreachable, not for ever", async () => {
   const { fleet, pids, until } = fleetOf([{}]);
   await fleet.start();
+  const { engine } = fleet.place("m")!;
   const loading = until(({ state }) => state === "loading");
   process.kill(pids()[0]!, "SIGKILL");
   await loading;
-  const error = await fleet
-    .serves("m")!
+  const error = await engine
     .send("/v1/chat/completions", new Uint8Array(2), { signal: never })
     .catch((thrown) => thrown);
   expect(error.name).toBe("EngineUnreachable");

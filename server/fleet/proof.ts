@@ -24,6 +24,11 @@ function oneToken(model: string, engine: Engine): Proof {
   return { path: "/v1/chat/completions", body: { model, messages, max_completion_tokens: 1, ...logprobs } };
 }
 
+/** How a model is asked for it; null: its category has no row. */
+export function proofOf({ id, category }: { id: string; category: string }, engine: Engine): Proof | null {
+  return Object.hasOwn(PROOFS, category) ? PROOFS[category]!(id, engine) : null;
+}
+
 /**
  * Asks every model of an engine for one token; of a simulated one only the first, because its models are all one.
  *

@@ -7,16 +7,14 @@ const { fleet, pids, folder } = testFleet([{ ignoreSigterm: true }]);
 await fleet.start();
 if (process.argv[2] === "stuck") {
   const never = new AbortController().signal;
-  void fleet.serves("m")!.send("/v1/stuck", new Uint8Array(), { signal: never });
+  const { engine } = fleet.place("m")!;
+  void engine.send("/v1/stuck", new Uint8Array(), { signal: never });
   // From here on its thread does nothing else.
   const silent = AbortSignal.timeout(200);
-  await fleet
-    .serves("m")!
-    .send("/v1/any", new Uint8Array(), { signal: silent })
-    .then(
-      () => process.exit(1),
-      () => {},
-    );
+  await engine.send("/v1/any", new Uint8Array(), { signal: silent }).then(
+    () => process.exit(1),
+    () => {},
+  );
 }
 // A pipe that nothing holds on to would be closed here, and the worker gone before its time.
 Bun.gc(true);
