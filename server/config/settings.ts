@@ -25,6 +25,8 @@ export interface Settings extends Place {
   /** Origins inside that may be fetched from all the same. */
   fetchAllow: string[];
   logLevel: LogLevel;
+  /** A line for each request, while the level is not above `info`. */
+  logRequests: boolean;
   /** The first API key, when the operator chose it. */
   bootstrapKey: string | undefined;
   metrics: MetricsSettings;
@@ -77,6 +79,7 @@ export function loadSettings({ simulate, ...options }: SettingsOptions): Setting
     fetchUrls: flag(env, "OXBOW_FETCH_URLS", true),
     fetchAllow: origins(env, "OXBOW_FETCH_ALLOW"),
     logLevel: oneOf(env, "OXBOW_LOG_LEVEL", "info", LOG_LEVELS),
+    logRequests: flag(env, "OXBOW_LOG_REQUESTS", true),
     bootstrapKey: secret(env, "OXBOW_BOOTSTRAP_KEY"),
     metrics: {
       access: oneOf(env, "OXBOW_METRICS", "key", METRICS_ACCESS),
