@@ -230,7 +230,7 @@ function modelsOf(entry: EngineEntry, { engines, models }: FleetOptions): Worker
   return hosted.map((host: { id: string; file?: string }) => {
     const model = models.find(({ id }) => id === host.id);
     if (model === undefined) throw new Error(`engine ${entry.id}: the model ${host.id} is not in the catalogue`);
-    const { id, aliases, category, capabilities, contextTokens, embedding, detection } = model;
+    const { id, aliases, category, capabilities, contextTokens, dimensions, embedding, detection } = model;
     const file = host.file === undefined ? {} : { file: host.file };
     return {
       id,
@@ -238,6 +238,7 @@ function modelsOf(entry: EngineEntry, { engines, models }: FleetOptions): Worker
       category,
       capabilities,
       contextTokens: contextTokens ?? CONTEXT_TOKENS_UNKNOWN,
+      ...(dimensions !== undefined && { dimensions }),
       ...(embedding && { embedding }),
       ...(detection && { detection }),
       ...file,
