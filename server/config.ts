@@ -156,6 +156,8 @@ export interface EngineEntry {
   apiKeyEnv?: string;
   /** Ids of the accounts that it serves alone. */
   accounts?: string[];
+  /** Takes no new calls. */
+  drain?: boolean;
   threads?: number;
   pinned: boolean;
   options: Record<string, unknown>;

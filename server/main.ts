@@ -8,7 +8,7 @@ import { createAccounts } from "./accounts/accounts.ts";
 import { createAdmission } from "./admission/admission.ts";
 import { availableBytes, checkMemory, checkRuntime, describeListenError } from "./checks.ts";
 import { type Config, createPlans, loadConfig } from "./config.ts";
-import { createFleet, type Engine, type Fleet } from "./fleet/fleet.ts";
+import { createFleet, type Engine, type Fleet, type Outcome } from "./fleet/fleet.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { openLedger } from "./ledger/ledger.ts";
 import { createMedia } from "./media/media.ts";
@@ -82,14 +82,17 @@ export async function start(options: StartOptions): Promise<void> {
     models: config.models,
     env: options.env,
     loadMsMax: config.limits.loadMsMax,
+    limits: config.limits,
+    classes: config.queue.map(({ id }) => id),
     log,
   });
-  const admission = createAdmission<Engine>({
+  const admission = createAdmission<Engine, Outcome>({
     plans: plans.list,
     settled: ledger.settled,
     settledByKey: ledger.settledByKey,
     lastDay: ledger.day(),
     place: fleet.place,
+    pool: fleet.pool,
     classes: config.queue,
     now: Date.now,
     monotonic: () => performance.now(),

@@ -4,7 +4,7 @@ import type { UsageToday } from "@oxbow/contract";
 import type { Accounts, Caller } from "../accounts/accounts.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { Limits } from "../config.ts";
-import type { Engine, Fleet } from "../fleet/fleet.ts";
+import type { Engine, Fleet, Outcome } from "../fleet/fleet.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Media } from "../media/media.ts";
 import type { RequestRecord } from "../metrics/metrics.ts";
@@ -14,7 +14,7 @@ import type { Pulse } from "./pulse.ts";
 
 export interface Rooms {
   accounts: Pick<Accounts, "identify">;
-  admission: Pick<Admission<Engine>, "admit" | "allows" | "headers" | "queues">;
+  admission: Pick<Admission<Engine, Outcome>, "admit" | "allows" | "headers" | "queues">;
   fleet: Pick<Fleet, "serves" | "states" | "ready">;
   ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy">;
   media: Pick<Media, "fetch" | "image">;
