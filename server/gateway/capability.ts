@@ -3,7 +3,7 @@
 
 import { ApiError, type Feature } from "@oxbow/contract";
 import type { Model } from "../config.ts";
-import type { Engine } from "../fleet/fleet.ts";
+import type { Served } from "../fleet/fleet.ts";
 import type { Exchange } from "./exchange.ts";
 import { otherModel } from "./relay-call.ts";
 
@@ -14,7 +14,7 @@ const DEEDS: Partial<Record<Feature, string>> = {
 };
 
 /** @throws ApiError `unsupported_value` */
-export function refuseUnable(exchange: Exchange, model: Model, engine: Engine, feature: Feature): void {
+export function refuseUnable(exchange: Exchange, model: Model, engine: Served, feature: Feature): void {
   if (exchange.rooms.catalogue.featuresOf(model, engine).has(feature)) return;
   const other = otherModel(exchange)(feature);
   const hint = other === null ? "" : ` \`${other}\` does.`;
