@@ -17,6 +17,7 @@ import { createReload } from "./reload.ts";
 import { createReport } from "./report.ts";
 import { createRequestLog } from "./request-log.ts";
 import { lockHome, openStore } from "./store/store.ts";
+import { createTraces } from "./traces/traces.ts";
 
 export interface StartOptions {
   env: Record<string, string | undefined>;
@@ -105,6 +106,7 @@ export async function start(options: StartOptions): Promise<void> {
 
   let draining = false;
   fleet.onChange((status) => draining || report.model(status));
+  const traces = await createTraces({ ...config.traces, version: config.version, random: Math.random, log });
   const gateway = createGateway({
     accounts,
     ledger,
@@ -126,6 +128,7 @@ export async function start(options: StartOptions): Promise<void> {
     limits: config.limits,
     version: config.version,
     metrics: { ...config.metrics, contentType: metrics.contentType, render: metrics.render },
+    traces,
     observe: (record) => {
       metrics.observe(record);
       if (logsRequests) requestLog.add(record);
@@ -164,6 +167,7 @@ export async function start(options: StartOptions): Promise<void> {
     await accounts.close();
     await store.close();
     requestLog.flush();
+    await traces.close();
     lock.release();
     process.exit(0);
   }

@@ -155,6 +155,7 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   let ticket: Ticket<Engine, Outcome>;
   try {
     prepared = (await call.prepare?.(signal)) ?? null;
+    exchange.trace?.part("queue", "internal");
     ticket = await admit(exchange, call, prepared, signal);
   } catch (error) {
     claim?.free();
@@ -269,10 +270,12 @@ const UNREACHABLE_RETRY_MS = 1_000;
 
 /**
  * Streams are asked to tell their token counts. The simulator also gets what a caller tells it: what to do, and that an SDK
- * is trying again. No other engine gets fields of a caller.
+ * is trying again. No other engine gets fields of a caller; of a request that is traced each gets our own part of the trace.
  */
-function fieldsFor(engine: Engine, exchange: Exchange, { stream }: RelayCall): Record<string, string> {
+function fieldsFor(engine: Engine, exchange: Exchange, { stream, model }: RelayCall): Record<string, string> {
   const fields: Record<string, string> = stream ? { [USAGE_FIELD]: "1" } : {};
+  const traced = exchange.trace?.part(`engine ${engine.id}`, "client", { "gen_ai.request.model": model.id });
+  if (traced !== undefined) fields.traceparent = traced;
   if (!engine.simulated) return fields;
   const { headers } = exchange.request;
   for (const name of ["x-simulate", "x-stainless-retry-count"]) {

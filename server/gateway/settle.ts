@@ -7,6 +7,7 @@ import type { Engine, Outcome as Fate } from "../fleet/fleet.ts";
 import type { StoredAnswer } from "../ledger/ledger.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Claim } from "./idempotency.ts";
+import { noteError } from "./record.ts";
 
 export interface Settlement {
   /** Whether the answer has to be kept for a repeat under the same key. */
@@ -109,7 +110,10 @@ export function createSettlement(
       if (rooms.stopped()) return end(tokenSent ? "interrupted" : "refused");
       return end(tokenSent ? "cancelled_after_first_token" : "cancelled_before_first_token");
     },
-    failed: (error) => void end(firstTokenMs === null ? outcomeOf(exchange, error) : "interrupted"),
+    failed: (error) => {
+      if (error instanceof ApiError || error instanceof RelayedError) noteError(exchange, error);
+      void end(firstTokenMs === null ? outcomeOf(exchange, error) : "interrupted");
+    },
   };
 }
 
