@@ -13,8 +13,8 @@ import {
 } from "@oxbow/contract";
 import type { Ask } from "./ask.ts";
 import { wait } from "./pace.ts";
-import { createRandom, hashNumbers } from "./random.ts";
-import { encode, isToken } from "./tokenizer.ts";
+import { createRandom, hashNumbers, hashText } from "./random.ts";
+import { decode, encode, isToken } from "./tokenizer.ts";
 
 /** For models whose length nobody has published. */
 const DIMENSIONS = 1024;
@@ -66,7 +66,8 @@ function refuseTooLong(call: EmbeddingRequest, index: number, tokens: number, co
 function vectorOf(tokens: readonly number[], dimensions: number): Float32Array {
   const vector = new Float32Array(dimensions);
   for (const token of tokens) {
-    const random = createRandom(token);
+    // A word is the same word at the start of a sentence and inside it.
+    const random = createRandom(hashText(decode(token).trim().toLowerCase()));
     for (let mark = 0; mark < MARKS; mark++) vector[random.below(dimensions)]! += random.next() < 0.5 ? -1 : 1;
   }
   const random = createRandom(hashNumbers(tokens, 0, tokens.length, 0));
