@@ -55,6 +55,7 @@ export interface Model {
   created: number;
   /** null: there are none to download. */
   weights: Weights | null;
+  vllm?: VllmHints;
 }
 
 export interface Weights {
@@ -72,6 +73,17 @@ export interface Weights {
   gated?: boolean;
   bytes?: number;
   gguf?: { hub: string; file?: string; bytes?: number };
+}
+
+/** How vLLM is started for a model. */
+export interface VllmHints {
+  /** The least memory of accelerators that a source states. */
+  memoryBytes?: number;
+  /** The first that can. */
+  version?: string;
+  /** The most accelerators its tensors can be split over. */
+  tensorParallel?: number;
+  args?: string[];
 }
 
 /** One plan in one version. `null` in a limit: none, or by contract. */
@@ -156,6 +168,8 @@ export interface EngineEntry {
   apiKeyEnv?: string;
   /** Ids of the accounts that it serves alone. */
   accounts?: string[];
+  /** Takes no new calls. */
+  drain?: boolean;
   threads?: number;
   pinned: boolean;
   options: Record<string, unknown>;

@@ -39,6 +39,8 @@ export const FEATURES = [
   "speech_stream",
   "speech_instructions",
   "custom_voices",
+  "embeddings",
+  "detection",
 ] as const;
 export type Feature = (typeof FEATURES)[number];
 

@@ -18,6 +18,7 @@ import { chat } from "./chat.ts";
 import { completions } from "./completions.ts";
 import { count } from "./count.ts";
 import { engineRoutes } from "./dress.ts";
+import { embeddings } from "./embeddings.ts";
 import { createEngine } from "./engine.ts";
 import { errorOfFault, FAULT_MODELS, type Simulation, simulationOf } from "./faults.ts";
 import { hear } from "./hear.ts";
@@ -40,6 +41,7 @@ export function createSimulator(config: WorkerConfig): Handler {
     "GET /v1/models": () => json({ object: "list", data: [...new Set(models.values())].map(modelObject) }),
     "POST /v1/chat/completions": (request) => answer(request, chat),
     "POST /v1/completions": (request) => answer(request, completions),
+    "POST /v1/embeddings": (request) => answer(request, embeddings),
     "POST /v1/audio/speech": (request) => answer(request, speak),
     "POST /v1/audio/transcriptions": listen,
     "POST /v1/audio/translations": listen,

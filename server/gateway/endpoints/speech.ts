@@ -2,6 +2,7 @@
 
 import { charactersOf, needsOfSpeech, parseSpeechRequest, refuseNeeds } from "@oxbow/contract";
 import { readJson } from "../body.ts";
+import { refuseUnable } from "../capability.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
 import { engineOf, otherModel, relayCall } from "../relay-call.ts";
@@ -12,6 +13,7 @@ export async function speech(exchange: Exchange): Promise<Response> {
   const { bytes, body } = await readJson(exchange);
   const model = modelOf(body, catalogue);
   const engine = engineOf(exchange, model);
+  refuseUnable(exchange, model, engine, "speech");
   const call = parseSpeechRequest(body);
   refuseNeeds(needsOfSpeech(call), catalogue.featuresOf(model, engine), model.id, otherModel(exchange));
   return relayCall(exchange, {

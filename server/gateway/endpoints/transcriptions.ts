@@ -15,32 +15,38 @@ import {
   TranscriptionRequest,
   writeForm,
 } from "@oxbow/contract";
+import { refuseUnable } from "../capability.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
 import { readForm } from "../form.ts";
 import { engineOf, otherModel, type Prepared, relayCall } from "../relay-call.ts";
 
 export function transcriptions(exchange: Exchange): Promise<Response> {
-  return hear(exchange, (form) => {
+  return hear(exchange, "transcription", (form) => {
     const call = parseTranscriptionForm(form);
     return { needs: needsOfTranscription(call), stream: call.stream === true };
   });
 }
 
 export function translations(exchange: Exchange): Promise<Response> {
-  return hear(exchange, (form) => {
+  return hear(exchange, "translation", (form) => {
     parseTranslationForm(form);
     return { needs: needsOfTranslation(), stream: false };
   });
 }
 
-async function hear(exchange: Exchange, parse: (form: Form) => { needs: Iterable<Need>; stream: boolean }) {
+async function hear(
+  exchange: Exchange,
+  feature: "transcription" | "translation",
+  parse: (form: Form) => { needs: Iterable<Need>; stream: boolean },
+): Promise<Response> {
   const { catalogue } = exchange.rooms;
   identify(exchange);
   const form = await readForm(exchange, { bytesMax: AUDIO_FORM_BYTES_MAX });
   const body = bodyOfForm(form, TranscriptionRequest);
   const model = modelOf(body, catalogue);
   const engine = engineOf(exchange, model);
+  refuseUnable(exchange, model, engine, feature);
   const { needs, stream } = parse(form);
   const recording = recordingOf(form);
   refuseNeeds(needs, catalogue.featuresOf(model, engine), model.id, otherModel(exchange));
