@@ -27,6 +27,8 @@ export const FEATURES = [
   "prediction",
   "web_search",
   "moderation",
+  "embeddings",
+  "detection",
 ] as const;
 export type Feature = (typeof FEATURES)[number];
 

@@ -41,6 +41,8 @@ const OF_THE_MODEL: ReadonlySet<string> = new Set<Feature>([
   "audio_input",
   "audio_output",
   "file_input",
+  "embeddings",
+  "detection",
 ]);
 
 /**

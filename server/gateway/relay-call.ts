@@ -111,12 +111,23 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
     return sendStream(exchange, course, more, { choices, translation, ...wire });
   }
   const { usage, contentType } = opened.answer;
-  const bytes = call.translation?.whole(opened.answer.bytes) ?? opened.answer.bytes;
+  const bytes = wholeOf(call, opened);
   const kept = bytes.length > KEPT_BYTES_MAX ? null : { status: 200, contentType, bytes };
   await opened.settlement.complete(usage, kept);
   more["x-oxbow-counted"] = String(opened.units);
   const headers = answerHeaders(exchange, { "content-type": contentType, ...more });
   return new Response(bytes as Uint8Array<ArrayBuffer>, { headers });
+}
+
+/** In the endpoint's form. @throws what the translation does of an answer that is none; the call has then failed */
+function wholeOf({ translation }: RelayCall, { answer, settlement }: Opened): Uint8Array {
+  if (answer.kind !== "whole") throw new Error("a stream has no whole answer");
+  try {
+    return translation?.whole(answer.bytes) ?? answer.bytes;
+  } catch (error) {
+    settlement.failed(error);
+    throw error;
+  }
 }
 
 /** An answer that has begun, and what is to become of its call. */

@@ -17,6 +17,7 @@ import { chat } from "./chat.ts";
 import { completions } from "./completions.ts";
 import { count } from "./count.ts";
 import { engineRoutes } from "./dress.ts";
+import { embeddings } from "./embeddings.ts";
 import { createEngine } from "./engine.ts";
 import { errorOfFault, FAULT_MODELS, simulationOf } from "./faults.ts";
 import { json, type Route } from "./http.ts";
@@ -37,6 +38,7 @@ export function createSimulator(config: WorkerConfig): Handler {
     "GET /v1/models": () => json({ object: "list", data: [...new Set(models.values())].map(modelObject) }),
     "POST /v1/chat/completions": (request) => answer(request, chat),
     "POST /v1/completions": (request) => answer(request, completions),
+    "POST /v1/embeddings": (request) => answer(request, embeddings),
     [`POST ${COUNT_PATH}`]: count,
     ...engineRoutes(options.dress, engine, (id) => findModel(models, id)),
   };
