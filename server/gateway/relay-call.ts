@@ -1,22 +1,15 @@
 // The walk that every endpoint with an engine behind it takes: a ticket, the engine's answer, the ledger, and back to the
 // caller. From the ticket on, the settlement ends the call on every way out.
 
-import { ApiError, ERRORS, type Feature, RelayedError, USAGE_FIELD } from "@oxbow/contract";
+import { ApiError, type Feature, RelayedError, USAGE_FIELD } from "@oxbow/contract";
 import type { Measure, Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
-import {
-  type Engine,
-  type EngineAnswer,
-  EngineUnreachable,
-  type EventStream,
-  type Frame,
-  type Outcome,
-  type Served,
-} from "../fleet/fleet.ts";
+import type { Engine, EngineAnswer, EventStream, Frame, Outcome, Served } from "../fleet/fleet.ts";
 import { LedgerUnavailable } from "../ledger/ledger.ts";
 import { affinityOf } from "./affinity.ts";
 import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
+import { withFailover } from "./failover.ts";
 import { bytesFor } from "./forward.ts";
 import { type Claim, claimKey, isClaim, KEPT_BYTES_MAX, replay } from "./idempotency.ts";
 import { conclude } from "./record.ts";
@@ -167,21 +160,53 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   try {
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
     if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
-    const { engine } = ticket.seat;
-    const headers = { ...fieldsFor(engine, exchange, call), ...(engine.remote ? {} : prepared?.headers) };
-    const bytes = bytesOf(call, prepared, ticket);
-    const type = call.contentType === undefined ? {} : { contentType: call.contentType };
-    const answer = await reach(signal, () =>
-      patiently(signal, () => engine.call(call.path, bytes, { signal, headers, model: call.model.id, ...type })),
+    const sent = { bytes: bytesOf(call, prepared, ticket), headers: prepared?.headers ?? {} };
+    const { answer, first } = await withFailover(
+      {
+        seat: ticket.seat,
+        budget: exchange.rooms.retries,
+        signal,
+        beginMsMax: call.stream ? exchange.rooms.limits.firstTokenMsMax : null,
+        onRetry: () => exchange.record.retries++,
+      },
+      (engine, signal) => begin(exchange, call, sent, ticket.priority, engine, signal),
     );
-    const first = answer.kind !== "whole" ? await answer.events.next().catch(neverBegun) : null;
-    if (first?.error) throw first.error;
+    settlement.began();
     const clampedTo = ticket.clamped ? ticket.outputTokensMax : null;
     return { answer, first, units: ticket.units, clampedTo, settlement };
   } catch (error) {
     settlement.failed(error);
     throw error;
   }
+}
+
+/** Sends the call to one engine, and resolves when its answer has begun: with what came first, if it comes in pieces. */
+async function begin(
+  exchange: Exchange,
+  call: RelayCall,
+  sent: { bytes: Uint8Array; headers: Record<string, string> },
+  priority: string,
+  engine: Engine,
+  signal: AbortSignal,
+): Promise<Pick<Opened, "answer" | "first">> {
+  exchange.record.engine = engine.id;
+  const answer = await engine.call(call.path, sent.bytes, {
+    signal,
+    headers: { ...fieldsFor(engine, exchange, call), ...(engine.remote === null ? sent.headers : {}) },
+    model: call.model.id,
+    ...(call.contentType === undefined ? {} : { contentType: call.contentType }),
+    ...(engine.remote === null ? {} : { priority, tenant: tenantOf(exchange.caller!.accountId) }),
+  });
+  if (answer.kind === "whole") return { answer, first: null };
+  const first = await answer.events.next().catch(neverBegun);
+  if (first?.error) throw first.error;
+  if (first === null) throw new ApiError("engine_failed", "The engine's answer was empty. Try again.");
+  return { answer, first };
+}
+
+/** Names an account to servers that are not ours, and tells them nothing of it. */
+function tenantOf(accountId: string): string {
+  return new Bun.CryptoHasher("sha256").update(accountId).digest("hex").slice(0, 32);
 }
 
 /** An engine that breaks off before it has said anything has failed; it is interrupted only once a stream has begun. */
@@ -226,32 +251,6 @@ function admit(
 
 /** A tokenizer reads megabytes in a second. */
 const COUNT_MS_MAX = 10_000;
-
-/**
- * A worker that has just died is back in a moment, at the same address, and has seen nothing of the call: so the call waits
- * for it, with its place, instead of failing with those whose answers were cut.
- */
-async function patiently<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
-  const until = performance.now() + GONE_MS_MAX;
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!isBetweenLives(error) || signal.aborted || performance.now() > until) throw error;
-      await Bun.sleep(GONE_PAUSE_MS);
-    }
-  }
-}
-
-/** Nobody listens yet, or a worker that is still loading does. */
-function isBetweenLives(error: unknown): boolean {
-  if (error instanceof RelayedError) return error.body.error.code === ERRORS.model_not_ready.code;
-  return error instanceof EngineUnreachable && (error.cause as { code?: unknown } | undefined)?.code !== "ECONNRESET";
-}
-
-/** A small model is back in a second; a large one is worth telling the caller about. */
-const GONE_MS_MAX = 5_000;
-const GONE_PAUSE_MS = 50;
 
 /** What `ask` of an engine comes to. @throws ApiError `engine_failed` when nobody is there */
 async function reach<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
