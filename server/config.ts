@@ -83,6 +83,9 @@ export interface Plan {
   requestsPerMinute: number | null;
   inputTokensMax: number | null;
   outputTokensMax: number | null;
+  audioSecondsMax: number | null;
+  imagePixelsMax: number | null;
+  speechCharactersMax: number | null;
   concurrencyMax: number | null;
   tiers: string[];
   priority: "best_effort" | "high" | "highest" | "dedicated";

@@ -44,7 +44,9 @@ function call(key: string, body: object = {}, signal: AbortSignal | null = null)
 test("plans list shows every version, as a table and as JSON", async () => {
   const { out, err } = await run("plans", "list");
   expect(err).toBe("");
-  expect(out).toMatch(/^PLAN +SOLD +A MONTH .*\nfree@2025 +no +\$0\.00 +60 +5 +2048 +4096 +1 +free +7 d\n/);
+  expect(out).toMatch(
+    /^PLAN +SOLD +A MONTH .*\nfree@2025 +no +\$0\.00 +60 +5 +2048 +4096 +600 +4194304 +1000 +1 +free +7 d\n/,
+  );
   const list = JSON.parse((await run("plans", "list", "--json")).out);
   expect(list).toHaveLength(8);
   expect(list[5]).toMatchObject({ id: "pro", version: 2026, sold: true, requestsPerDay: 1000 });

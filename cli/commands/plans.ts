@@ -36,7 +36,21 @@ async function list(options: ListOptions, env: Env): Promise<void> {
     printJson(plans);
     return;
   }
-  const headings = ["PLAN", "SOLD", "A MONTH", "A DAY", "A MINUTE", "INPUT", "OUTPUT", "AT ONCE", "TIERS", "TRIAL"];
+  const headings = [
+    "PLAN",
+    "SOLD",
+    "A MONTH",
+    "A DAY",
+    "A MINUTE",
+    "INPUT",
+    "OUTPUT",
+    "AUDIO S",
+    "PIXELS",
+    "SPEECH",
+    "AT ONCE",
+    "TIERS",
+    "TRIAL",
+  ];
   printTable(headings, plans.map(lineOf));
 }
 
@@ -50,6 +64,9 @@ function lineOf(plan: Plan): string[] {
       plan.requestsPerMinute,
       plan.inputTokensMax,
       plan.outputTokensMax,
+      plan.audioSecondsMax,
+      plan.imagePixelsMax,
+      plan.speechCharactersMax,
       plan.concurrencyMax,
     ].map((limit) => (limit === null ? "-" : String(limit))),
     plan.tiers.join(", "),

@@ -127,6 +127,21 @@ function joined(parts: Uint8Array[]): { bytes: Uint8Array; contentType: string }
   return { bytes: Buffer.concat(pieces), contentType: `multipart/form-data; boundary=${boundary}` };
 }
 
+/** A form of `writeForm` that calls its model `name`. What is no such form stays as it is. */
+export function renameModel(bytes: Uint8Array, name: string): Uint8Array {
+  const form = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const head = form.subarray(0, HEAD_BYTES).indexOf(MODEL_HEAD);
+  if (head < 0) return bytes;
+  const from = head + MODEL_HEAD.length;
+  const to = form.indexOf("\r\n--", from);
+  const known = form.subarray(from, to).equals(Buffer.from(name));
+  return known || to < 0 ? bytes : Buffer.concat([form.subarray(0, from), Buffer.from(name), form.subarray(to)]);
+}
+
+/** It comes first: behind one boundary. */
+const MODEL_HEAD = Buffer.from('Content-Disposition: form-data; name="model"\r\n\r\n');
+const HEAD_BYTES = 256;
+
 /** What a form of `writeForm` holds: for workers, which get no others. @throws TypeError for what is not one */
 export async function readWrittenForm(request: Request): Promise<Form> {
   const form: Form = { fields: new Map(), files: [] };

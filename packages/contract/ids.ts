@@ -1,4 +1,4 @@
-// Identifiers as clients know them: a prefix that says what it names, then random characters.
+// Identifiers as clients know them: a prefix that says what it names, then characters that nobody else will have.
 
 import { randomBytes } from "node:crypto";
 
@@ -6,9 +6,17 @@ export type IdPrefix = "chatcmpl-" | "cmpl-" | "call_" | "req_" | "resp_" | "msg
 
 /** A new identifier: `req_` and 32 hex digits; the others 29 letters and digits (`call_` 24), as OpenAI's have. */
 export function newId(prefix: IdPrefix): string {
-  // Every answer has one, so the quickest source of 32 digits: 122 of their 128 bits are random.
-  if (prefix === "req_") return prefix + crypto.randomUUID().replaceAll("-", "");
+  if (prefix === "req_") return prefix + requestDigits(Date.now());
   return prefix + letters(prefix === "call_" ? 24 : 29);
+}
+
+/**
+ * The time in ms, 12 digits, and 80 random bits. Requests of one moment stand side by side in the ledger's indexes, which
+ * halves what a commit writes; that they sort by time is a help to whoever reads a log.
+ */
+function requestDigits(nowMs: number): string {
+  const uuid = crypto.randomUUID();
+  return nowMs.toString(16).padStart(12, "0") + uuid.slice(0, 8) + uuid.slice(24);
 }
 
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";

@@ -12,6 +12,9 @@ const limits = {
   requestsPerMinute: limit,
   inputTokensMax: limit,
   outputTokensMax: limit,
+  audioSecondsMax: limit,
+  imagePixelsMax: limit,
+  speechCharactersMax: limit,
   concurrencyMax: limit,
 };
 

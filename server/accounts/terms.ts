@@ -11,6 +11,9 @@ export const LIMIT_NAMES = [
   "requestsPerMinute",
   "inputTokensMax",
   "outputTokensMax",
+  "audioSecondsMax",
+  "imagePixelsMax",
+  "speechCharactersMax",
   "concurrencyMax",
 ] as const satisfies (keyof Plan)[];
 

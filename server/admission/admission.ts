@@ -11,6 +11,7 @@ import { limitReached, type Random } from "./refusals.ts";
 import { type Caller, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
 
 export type { Reservation } from "./limits.ts";
+export type { Measure } from "./plan-rules.ts";
 export type { ModelQueue } from "./queues.ts";
 
 export interface AdmissionOptions<E> extends Omit<QueuesOptions<E>, "now">, LimitsOptions {
@@ -83,11 +84,11 @@ export function createAdmission<E>(options: AdmissionOptions<E>) {
     /**
      * Decides in this order, and names the first rule that is violated:
      *  1. the server is draining: refuse;
-     *  2. model, prompt and length of the answer, by plan, trial and key;
+     *  2. model, prompt, other sizes and length of the answer, by plan, trial and key;
      *  3. requests of the day, of the minute, and at the same time: all reserved together, or none;
      *  4. the line of the model.
      *
-     * @throws ApiError `shutting_down` (1); `model_not_allowed`, `context_length_exceeded`, `output_limit_exceeded` (2);
+     * @throws ApiError `shutting_down` (1); `model_not_allowed`, `context_length_exceeded`, `input_limit_exceeded`, `output_limit_exceeded` (2);
      *   `insufficient_quota`, `rate_limit_exceeded` (3); `queue_full`, `queue_timeout`, `model_not_ready`, `model_failed` (4);
      *   what counting throws; the signal's reason on hang-up
      */

@@ -2,8 +2,8 @@
 // the answer be.
 
 import type { Model } from "../config.ts";
-import { inputTooLong, modelNotForKey, modelNotInPlan, tooManyAnswers } from "./refusals.ts";
-import { limitOf, type Terms, withheldBy } from "./terms.ts";
+import { inputTooLarge, inputTooLong, modelNotForKey, modelNotInPlan, tooManyAnswers } from "./refusals.ts";
+import { type LimitName, limitOf, type Terms, withheldBy } from "./terms.ts";
 
 /** What is asked for, as the plan looks at it. */
 export interface Size {
@@ -12,12 +12,23 @@ export interface Size {
   inputTokens: number;
   /** The exact number, where `inputTokens` is only a bound. Asked once at most, and only when the bound decides nothing. */
   countTokens?: () => Promise<number>;
+  /** What else is limited. */
+  measures?: readonly Measure[];
   /** The field that holds the prompt, for messages; absent: `messages`. */
   inputField?: string;
   /** Tokens of one answer; null: as many as there are. */
   outputTokens: number | null;
   /** Answers that are made for the call, and share the plan's output tokens; absent: 1. */
   choices?: number;
+}
+
+/** How much of something other than tokens a call brings. */
+export interface Measure {
+  limit: Extract<LimitName, "audioSecondsMax" | "imagePixelsMax" | "speechCharactersMax">;
+  /** In the limit's own unit. */
+  amount: number;
+  /** The field that holds it. */
+  field: string;
 }
 
 /** What one answer may have. */
@@ -31,10 +42,10 @@ export interface Length {
 /**
  * Decides in this order:
  *  1. the plan, or the trial, has the model, and so has the key;
- *  2. the prompt is short enough: by a bound of its length, else by its count;
+ *  2. the prompt is short enough: by a bound of its length, else by its count; and so is what is no text;
  *  3. the answer is cut to what the plan allows, unless nothing would be left of it.
  *
- * @throws ApiError `model_not_allowed` (1), `context_length_exceeded` (2), `output_limit_exceeded` (3); what counting throws
+ * @throws ApiError `model_not_allowed` (1), `context_length_exceeded` and `input_limit_exceeded` (2), `output_limit_exceeded` (3); what counting throws
  */
 export async function checkCall(terms: Terms, size: Size): Promise<Length> {
   const { model, inputTokens, inputField = "messages" } = size;
@@ -47,6 +58,10 @@ export async function checkCall(terms: Terms, size: Size): Promise<Length> {
   const inputMax = limitOf(terms, "inputTokensMax"); // 2
   if (inputMax !== null && inputTokens > inputMax && (await count()) > inputMax) {
     throw inputTooLong(terms, model, await count(), inputField);
+  }
+  for (const measure of size.measures ?? []) {
+    const most = limitOf(terms, measure.limit);
+    if (most !== null && measure.amount > most) throw inputTooLarge(terms, measure);
   }
   return cut(terms, size, count); // 3
 }

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { ApiError, retryHeaders } from "@oxbow/contract";
 import { durationText } from "./headers.ts";
+import type { Measure } from "./plan-rules.ts";
 import { admissionTo, askOf, callerOf, LARGE, PLANS, SMALL } from "./testing.ts";
 
 type More = Parameters<typeof askOf>[0];
@@ -211,4 +212,22 @@ test("durations are Go's", () => {
   expect(texts).toEqual(
     ["0s", "0s", "1ms", "120ms", "1s", "1s", "1.35s", "59.999s", "1m0s", "6m0s", "1h0m0s", "16h0m2.5s"], // as Go prints
   );
+});
+
+test("a recording, an image or a text to be spoken above the plan's cap: what it has, what is allowed, who allows more", async () => {
+  const measures = (limit: Measure["limit"], amount: number) => ({ measures: [{ limit, amount, field: "file" }] });
+  expect(said(await refusalOf(admissionTo(1), measures("audioSecondsMax", 200.01)))).toEqual({
+    status: 400,
+    code: "context_length_exceeded",
+    param: "file",
+    message:
+      "Your file has 200.1 seconds of audio, but the plan Bronze (2) allows 200 seconds of audio a request. Please send a shorter recording, or a long one in parts. Silver (2) allows 400.",
+  });
+  const { message } = await refusalOf(admissionTo(1), measures("imagePixelsMax", 5_000_000));
+  expect(message).toContain("5000000 pixels, but the plan Bronze (2) allows 2000000 pixels a request.");
+  expect((await refusalOf(admissionTo(1), measures("speechCharactersMax", 50_000))).message).toContain(
+    "Whole (2) has no fixed limit, by contract.",
+  );
+  const { admission } = admissionTo(1);
+  (await admission.admit(askOf(measures("audioSecondsMax", 200)))).close();
 });

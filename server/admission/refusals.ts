@@ -5,6 +5,7 @@ import { ApiError } from "@oxbow/contract";
 import type { Model, Plan } from "../config.ts";
 import { durationText } from "./headers.ts";
 import type { Refused, RuleName } from "./limits.ts";
+import type { Measure } from "./plan-rules.ts";
 import { type LimitName, liftedBy, limitOf, plansWith, type Terms } from "./terms.ts";
 
 /** 0 to 1, as `Math.random`. */
@@ -37,6 +38,20 @@ export function inputTooLong(
   const text = `Your ${field} resulted in ${tokens} tokens, but ${allows(terms, "inputTokensMax")} input tokens a request. That is the limit of the plan${own}. Please reduce the length of the ${field}. ${helpFor(terms, "inputTokensMax", tokens)}`;
   return new ApiError("context_length_exceeded", text, { param: field });
 }
+
+/** Audio, images or a text to be spoken. */
+export function inputTooLarge(terms: Terms, { limit, amount, field }: Measure): ApiError {
+  const { unit, cure } = MEASURES[limit];
+  // A part of a second more is more, and rounding must not hide it.
+  const text = `Your ${field} has ${Math.ceil(amount * 10) / 10} ${unit}, but ${allows(terms, limit)} ${unit} a request. ${cure} ${helpFor(terms, limit, amount)}`;
+  return new ApiError("context_length_exceeded", text, { param: field });
+}
+
+const MEASURES: Record<Measure["limit"], { unit: string; cure: string }> = {
+  audioSecondsMax: { unit: "seconds of audio", cure: "Please send a shorter recording, or a long one in parts." },
+  imagePixelsMax: { unit: "pixels", cure: "Please send or ask for smaller images." },
+  speechCharactersMax: { unit: "characters to be spoken", cure: "Please send a shorter text, or a long one in parts." },
+};
 
 /** Not one token for each answer: nothing that could be cut shorter. */
 export function tooManyAnswers(terms: Terms, choices: number): ApiError {

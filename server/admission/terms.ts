@@ -8,6 +8,9 @@ export type LimitName =
   | "requestsPerMinute"
   | "inputTokensMax"
   | "outputTokensMax"
+  | "audioSecondsMax"
+  | "imagePixelsMax"
+  | "speechCharactersMax"
   | "concurrencyMax";
 
 /** Who asks, as accounts knows him. */

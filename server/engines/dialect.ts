@@ -9,7 +9,7 @@ import { type Said, say } from "./say.ts";
 export interface Dialect {
   say(path: string, body: Uint8Array, options: SendOptions): Said;
   /** @throws RelayedError for refusals of the call; ApiError for what the engine is to blame for */
-  read(response: Response, said: Said): Promise<EngineAnswer>;
+  read(response: Response, said: Said, path: string): Promise<EngineAnswer>;
   learn(found: { prioritySupported: boolean }): void;
 }
 
@@ -20,9 +20,9 @@ export function createDialect(
   let prioritySupported = false;
   return {
     say: (path, body, options) => say(path, body, options, { remote, names, classes, prioritySupported }),
-    async read(response, said) {
+    async read(response, said, path) {
       if (!response.ok) throw await readRemoteRefusal(response, remote, said);
-      return readAnswer(response);
+      return readAnswer(response, path);
     },
     learn: (found) => {
       prioritySupported = found.prioritySupported;

@@ -139,10 +139,10 @@ export function createEngine(options: EngineOptions): Engine {
     nameOf: (modelId) => names.get(modelId) ?? modelId,
 
     async call(path, body, sendOptions) {
-      if (!dialect) return readAnswer(await engine.send(path, body, sendOptions));
+      if (!dialect) return readAnswer(await engine.send(path, body, sendOptions), path);
       const said = dialect.say(path, body, sendOptions);
       const headers = { ...sendOptions.headers, ...said.headers };
-      return dialect.read(await engine.send(path, said.body, { ...sendOptions, headers }), said);
+      return dialect.read(await engine.send(path, said.body, { ...sendOptions, headers }), said, path);
     },
 
     count: remote === null ? countByWorker : remote.count ? countByServer : null,

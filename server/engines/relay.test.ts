@@ -14,10 +14,10 @@ const server = Bun.serve({
 afterAll(() => server.stop(true));
 
 let count = 0;
-async function answer(response: () => Response) {
+async function answer(response: () => Response, calledAs?: string) {
   const path = `/${count++}`;
   answers.set(path, response);
-  return readAnswer(await fetch(new URL(path, server.url)));
+  return readAnswer(await fetch(new URL(path, server.url)), calledAs);
 }
 
 const SSE = { "content-type": "text/event-stream; charset=utf-8" };
@@ -41,7 +41,7 @@ async function read(response: () => Response) {
 }
 
 async function readAll(got: EngineAnswer) {
-  if (got.kind !== "stream") throw new Error("not a stream");
+  if (got.kind === "whole") throw new Error("not a stream");
   const frames: Frame[] = [];
   for (;;) {
     const frame = await got.events.next();
@@ -194,4 +194,80 @@ test("an engine that tells its counts in an event, or in a whole answer, is unde
   const text = `{"choices":[{"text":"\\"usage\\":{\\"prompt_tokens\\":99}"}],${usage}}`;
   const whole = await answer(() => new Response(text, { headers: { "content-type": "application/json" } }));
   expect(whole).toMatchObject({ kind: "whole", usage: { prompt_tokens: 3, completion_tokens: 2 } });
+});
+
+const TRANSCRIPT = [
+  'data: {"type":"transcript.text.delta","delta":"Hello \\"type\\":\\"transcript.text.done\\""}\n\n',
+  'data: {"type": "transcript.text.done","text":"Hello","usage":{"type":"tokens","input_tokens":14,"output_tokens":9}}\n\n',
+];
+
+test("a transcript ends with its own last event, with [DONE] behind it or without, and tells its tokens", async () => {
+  for (const more of [[], ["data: [DONE]\n\n"], [": keepalive\n"]]) {
+    const parts = [...TRANSCRIPT, ...more].map(bytes);
+    const frames = await readAll(await answer(() => events(parts), "/v1/audio/transcriptions"));
+    expect(textOf(frames)).toStartWith(TRANSCRIPT.join(""));
+    expect(frames.reduce((sum, { finishes }) => sum + finishes, 0)).toBe(1);
+    expect(frames.at(-1)).toMatchObject({ last: true, usage: { prompt_tokens: 14, completion_tokens: 9 } });
+  }
+  const cut = answer(() => events([bytes(TRANSCRIPT[0]!)]), "/v1/audio/transcriptions").then(readAll);
+  expect((await cut.catch((thrown) => thrown)).row).toBe("engine_interrupted");
+});
+
+test("sound is handed on as it comes, and its last byte only once the engine has ended well", async () => {
+  const ending = Promise.withResolvers<boolean>();
+  const speak = () => {
+    const body = new ReadableStream<Uint8Array>({
+      async start(controller) {
+        controller.enqueue(bytes("a"));
+        controller.enqueue(bytes("bcd"));
+        if (await ending.promise) controller.close();
+        else controller.error(new Error("gone"));
+      },
+    });
+    return new Response(body, { headers: { "content-type": "audio/mpeg" } });
+  };
+  const got = await answer(speak, "/v1/audio/speech");
+  if (got.kind !== "bytes") throw new Error("not bytes");
+  expect(got.contentType).toBe("audio/mpeg");
+  let said = "";
+  while (said.length < 3) {
+    const frame = await got.events.next();
+    expect(frame).toMatchObject({ last: false, finishes: 0 });
+    said += textOf([frame!]);
+  }
+  expect(said).toBe("abc");
+  ending.resolve(true);
+  const last = await got.events.next();
+  expect(last).toMatchObject({ last: true, finishes: 1 });
+  expect(said + textOf([last!])).toBe("abcd");
+  expect(await got.events.next()).toBeNull();
+});
+
+test("sound that breaks off is not taken for finished, and neither is an empty answer", async () => {
+  const raw = (pieces: string[], length: number) => {
+    const head = `HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: ${length}\r\n\r\n`;
+    const rude = createServer((connection) => connection.once("data", () => connection.end(head + pieces.join(""))));
+    return new Promise<Response>((resolve, reject) => {
+      rude.listen(0, "127.0.0.1", () => {
+        const { port } = rude.address() as AddressInfo;
+        fetch(`http://127.0.0.1:${port}/`)
+          .then(resolve, reject)
+          .finally(() => rude.close());
+      });
+    });
+  };
+  for (const response of [await raw(["abc"], 9), new Response("", { headers: { "content-type": "audio/wav" } })]) {
+    const reading = readAnswer(response, "/v1/audio/speech").then(readAll);
+    const error = await reading.catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(ApiError);
+  }
+});
+
+test("a text is an answer where the endpoint has texts, and nowhere else", async () => {
+  const text = () =>
+    new Response("1\n00:00:00,000 --> 00:00:01,000\nHi\n", { headers: { "content-type": "text/plain" } });
+  expect(await answer(text, "/v1/audio/transcriptions")).toMatchObject({ kind: "whole", contentType: "text/plain" });
+  for (const path of ["/v1/chat/completions", "/v1/images/generations"]) {
+    expect((await answer(text, path).catch((thrown) => thrown)).row).toBe("engine_failed");
+  }
 });

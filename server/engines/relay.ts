@@ -3,11 +3,16 @@
 // rebuilds nothing.
 
 import { ApiError, SSE_DONE, type TokenCounts, USAGE_FIELD } from "@oxbow/contract";
+import { type AnswerForm, answerFormOf } from "./answer-forms.ts";
+import { readPieces } from "./pieces.ts";
 import { errorOf, readRefusal } from "./refusals.ts";
 
 export type EngineAnswer =
-  | { kind: "whole"; bytes: Uint8Array; usage: TokenCounts | null }
-  | { kind: "stream"; events: EventStream };
+  /** JSON, or a short text of another type. */
+  | { kind: "whole"; bytes: Uint8Array; contentType: string; usage: TokenCounts | null }
+  | { kind: "stream"; events: EventStream }
+  /** Neither JSON nor events, as it comes: the last frame is the last byte, and exists once the engine has ended. */
+  | { kind: "bytes"; events: EventStream; contentType: string };
 
 /** One or more whole events, as they came. */
 export interface Frame {
@@ -37,13 +42,19 @@ const EVENT_BYTES_MAX = 16 * 1024 * 1024;
 
 /**
  * @param response what the engine answered; its headers are there, its body may still be to come
+ * @param path that was called: decides what an answer looks like
  * @throws RelayedError for the engine's own refusals; ApiError `engine_failed` for what is not an answer
  */
-export async function readAnswer(response: Response): Promise<EngineAnswer> {
+export async function readAnswer(response: Response, path = ""): Promise<EngineAnswer> {
   if (!response.ok) throw await readRefusal(response);
   const type = response.headers.get("content-type") ?? "";
+  const form = answerFormOf(path);
   if (type.startsWith("text/event-stream") && response.body) {
-    return { kind: "stream", events: readEvents(response.body, response.headers.has(USAGE_FIELD)) };
+    return { kind: "stream", events: readEvents(response.body, response.headers.has(USAGE_FIELD), form) };
+  }
+  const isJson = type.includes("json");
+  if (!isJson && form.bytes === "stream" && response.body) {
+    return { kind: "bytes", events: readPieces(response.body), contentType: type };
   }
   let bytes: Uint8Array;
   try {
@@ -51,10 +62,12 @@ export async function readAnswer(response: Response): Promise<EngineAnswer> {
   } catch (cause) {
     throw new ApiError("engine_failed", "The engine stopped in the middle of its answer. Try again.", { cause });
   }
-  if (!type.includes("json") || bytes[0] !== 0x7b || startsWith(bytes, ERROR_BODY)) {
+  if (!isJson && form.bytes === "whole") return { kind: "whole", bytes, contentType: type, usage: null };
+  if (!isJson || bytes[0] !== 0x7b || startsWith(bytes, ERROR_BODY)) {
     throw new ApiError("engine_failed", "The engine's answer could not be understood. Try again.");
   }
-  return { kind: "whole", bytes, usage: countsIn(bytes, lastIndexOf.call(bytes, USAGE)) };
+  const usage = countsIn(bytes, lastIndexOf.call(bytes, USAGE));
+  return { kind: "whole", bytes, contentType: "application/json", usage };
 }
 
 const ascii = (text: string) => new TextEncoder().encode(text);
@@ -73,8 +86,9 @@ const { indexOf, lastIndexOf } = Buffer.prototype as unknown as Record<
 >;
 
 /** @param counted whether the engine will tell its token counts behind `[DONE]` */
-function readEvents(body: ReadableStream<Uint8Array>, counted: boolean): EventStream {
+function readEvents(body: ReadableStream<Uint8Array>, counted: boolean, { finishers }: AnswerForm): EventStream {
   const reader = body.getReader();
+  const marks = finishers?.flatMap((type) => [Buffer.from(`"type":"${type}"`), Buffer.from(`"type": "${type}"`)]);
   let rest: Uint8Array | null = null;
   let errorIsNext = false;
   /** Of an engine that tells its counts in an event: the one with the finish, or one after it. */
@@ -92,7 +106,8 @@ function readEvents(body: ReadableStream<Uint8Array>, counted: boolean): EventSt
     if (errorAt === 0) return { bytes: whole, finishes: 0, last: true, error: errorOf(textOf(whole, 6)), usage: null };
     errorIsNext = errorAt > 0 && indexOf.call(bytes, EVENT_END, errorAt) >= 0;
     const last = errorAt < 0 && endsWith(whole, DONE);
-    const finishes = finishesIn(whole);
+    const finishes =
+      marks === undefined ? finishesIn(whole) : marks.reduce((sum, mark) => sum + countIn(whole, mark), 0);
     finishing ||= finishes > 0;
     if (finishing && !counted) usage = countsIn(whole, lastIndexOf.call(whole, USAGE)) ?? usage;
     return { bytes: whole, finishes, last, error: null, usage: last ? usage : null };
@@ -105,7 +120,12 @@ function readEvents(body: ReadableStream<Uint8Array>, counted: boolean): EventSt
   }
 
   function take({ value, done }: { value?: Uint8Array; done: boolean }): Frame | Promise<Frame | null> {
-    if (done || !value) breakOff(new Error("the stream ended without [DONE]"));
+    if (done || !value) {
+      // Where an event of its own finishes an answer, engines end the stream behind it, and say nothing more.
+      if (!finishing || marks === undefined) breakOff(new Error("the stream ended without its end"));
+      ended = true;
+      return { bytes: NOTHING, finishes: 0, last: true, error: null, usage };
+    }
     const bytes = rest === null ? value : join(rest, value);
     const frame = frameOf(bytes);
     if (frame === null) {
@@ -186,14 +206,22 @@ function finishesIn(bytes: Uint8Array): number {
   return count;
 }
 
+function countIn(bytes: Uint8Array, mark: Uint8Array): number {
+  let count = 0;
+  for (let at = indexOf.call(bytes, mark); at >= 0; at = indexOf.call(bytes, mark, at + mark.length)) count++;
+  return count;
+}
+
+const NOTHING = new Uint8Array();
+
 /** The token counts that stand behind `from`; null when there are none. */
 function countsIn(bytes: Uint8Array, from: number): TokenCounts | null {
   if (from < 0) return null;
   // Numbers only, and the first of each name: details with names of their own may follow.
   const text = textOf(bytes, from);
-  const prompt = /"prompt_tokens":\s*(\d+)/.exec(text)?.[1];
+  const prompt = /"(?:prompt|input)_tokens":\s*(\d+)/.exec(text)?.[1];
   if (prompt === undefined) return null;
-  const completion = /"completion_tokens":\s*(\d+)/.exec(text)?.[1] ?? "0";
+  const completion = /"(?:completion|output)_tokens":\s*(\d+)/.exec(text)?.[1] ?? "0";
   return { prompt_tokens: Number(prompt), completion_tokens: Number(completion) };
 }
 

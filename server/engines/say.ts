@@ -1,6 +1,7 @@
 // A call in the words of a remote engine: its name for the model, its fields and roles, who goes first in its own
 // polarity, and a wish for the token counts that streams keep to themselves unless asked.
 
+import { renameModel } from "@oxbow/contract";
 import type { PriorityRule, RemoteKind } from "../config.ts";
 import type { SendOptions } from "./engine.ts";
 
@@ -38,7 +39,7 @@ export function say(path: string, body: Uint8Array, options: SendOptions, speech
   const stream = asked?.stream === true;
   const wish = asked?.stream_options as { include_usage?: unknown } | null | undefined;
   const said = { path, headers, model, name, asked, stream, wantsUsage: wish?.include_usage === true };
-  if (asked === null) return { ...said, body };
+  if (asked === null) return { ...said, body: name === null ? body : renameModel(body, name) };
 
   const changes: Json = { ...priorityOf(speech, options.priority), ...tenantOf(remote, options.tenant) };
   if (name !== null && asked.model !== name) changes.model = name;

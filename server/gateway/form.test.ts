@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { ApiError, bodyOfForm, type Form, readWrittenForm, writeForm } from "@oxbow/contract";
+import { ApiError, bodyOfForm, type Form, readWrittenForm, renameModel, writeForm } from "@oxbow/contract";
 import fc from "fast-check";
 import Type from "typebox";
 import { createExchange } from "./exchange.ts";
@@ -140,19 +140,17 @@ test("fields become the members of a body by their schema", async () => {
   expect(bodyOfForm(wrong, Shape)).toEqual({ temperature: "hot", language: ["de", "en"] });
 });
 
-test("a form that is written again has the same bytes whatever boundary it came with, the model first", async () => {
+test("a form that is written again has the same bytes whatever boundary it came with, the model first, to be renamed", async () => {
   const form = await read([field("include", "a") + field("model", "m") + file("file", 'a";\r\nx.wav', "abc") + END]);
   const { bytes, contentType } = writeForm(form, Shape);
   expect(writeForm(structuredClone(form), Shape)).toEqual({ bytes, contentType });
   const text = Buffer.from(bytes).toString();
   expect(text.indexOf('name="model"')).toBeLessThan(text.indexOf('name="include[]"'));
+  const sent = renameModel(bytes, "org/other-name");
+  const body = sent as Uint8Array<ArrayBuffer>;
   const again = await readWrittenForm(
-    new Request("http://x", {
-      method: "POST",
-      body: bytes as Uint8Array<ArrayBuffer>,
-      headers: { "content-type": contentType },
-    }),
+    new Request("http://x", { method: "POST", body, headers: { "content-type": contentType } }),
   );
-  expect(Object.fromEntries(again.fields)).toEqual({ model: ["m"], include: ["a"] });
+  expect(Object.fromEntries(again.fields)).toEqual({ model: ["org/other-name"], include: ["a"] });
   expect(Buffer.from(again.files[0]!.bytes).toString()).toBe("abc");
 });

@@ -58,10 +58,10 @@ export async function takeImages(
   await Promise.all(work);
   const failure = first as { at: number; error: unknown } | null;
   if (failure) throw at(failure.error, paramOf(places[failure.at]!));
-  return { instead: { messages }, imagePixels };
+  return { instead: { messages }, measures: [{ limit: "imagePixelsMax", amount: imagePixels, field: "messages" }] };
 }
 
-const NOTHING: Prepared = { instead: null, imagePixels: 0 };
+const NOTHING: Prepared = { instead: null };
 
 function placesOf(call: ChatRequest): Place[] {
   const places: Place[] = [];

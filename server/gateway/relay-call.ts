@@ -2,7 +2,7 @@
 // caller. From the ticket on, the settlement ends the call on every way out.
 
 import { ApiError, ERRORS, type Feature, RelayedError, USAGE_FIELD } from "@oxbow/contract";
-import type { Ticket } from "../admission/admission.ts";
+import type { Measure, Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
 import { type Engine, type EngineAnswer, EngineUnreachable, type EventStream, type Frame } from "../fleet/fleet.ts";
 import { LedgerUnavailable } from "../ledger/ledger.ts";
@@ -12,7 +12,7 @@ import { bytesFor } from "./forward.ts";
 import { type Claim, claimKey, isClaim, KEPT_BYTES_MAX, replay } from "./idempotency.ts";
 import { conclude } from "./record.ts";
 import { createSettlement, type Settlement } from "./settle.ts";
-import { type Course, sendStream, type Translation } from "./stream.ts";
+import { bytesWire, type Course, sendStream, type Translation } from "./stream.ts";
 
 export interface RelayCall {
   model: Model;
@@ -20,8 +20,10 @@ export interface RelayCall {
   engine: Engine;
   /** Path at the engine: `/v1/chat/completions`. */
   path: string;
-  /** The body as it came. */
+  /** The body as it came; a form as `writeForm` wrote it. */
   received: Uint8Array;
+  /** Of `received`, when it is not JSON. Such a body names the model by its id, and holds nothing that is not to be sent. */
+  contentType?: string;
   body: Record<string, unknown>;
   /** What has to be done before the call can be admitted, and may take its time. Not done for a stored answer. */
   prepare?: (signal: AbortSignal) => Promise<Prepared>;
@@ -37,8 +39,10 @@ export interface RelayCall {
   outputTokens: number | null;
   /** The field that holds the prompt. */
   inputField: string;
-  /** The field that limits the answer. */
-  outputField: string;
+  /** The field that limits the answer; null: it is not made of tokens. */
+  outputField: string | null;
+  /** What the plan may limit besides tokens, as far as the body says it. */
+  measures?: readonly Measure[];
   /** For an endpoint whose answers have another form than the engine's. Without it the engine's bytes pass as they are. */
   translation?: Translation;
 }
@@ -46,8 +50,8 @@ export interface RelayCall {
 export interface Prepared {
   /** Fields to send in place of the caller's; null: none. */
   instead: Record<string, unknown> | null;
-  /** Width times height of all images together. */
-  imagePixels: number;
+  /** What was found that the plan may limit besides tokens. */
+  measures?: readonly Measure[];
 }
 
 /**
@@ -100,14 +104,16 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
     more["x-oxbow-units"] = String(call.model.weight);
     exchange.record.stream = true;
     const course = courseOf(opening, opened, hangUp, () => conclude(exchange, 200));
-    return sendStream(exchange, course, call.choices, more, call.translation);
+    const wire = opened?.answer.kind === "bytes" ? { wire: bytesWire(opened.answer.contentType) } : {};
+    const { choices, translation } = call;
+    return sendStream(exchange, course, more, { choices, translation, ...wire });
   }
-  const { usage } = opened.answer;
+  const { usage, contentType } = opened.answer;
   const bytes = call.translation?.whole(opened.answer.bytes) ?? opened.answer.bytes;
-  const kept = bytes.length > KEPT_BYTES_MAX ? null : { status: 200, contentType: "application/json", bytes };
+  const kept = bytes.length > KEPT_BYTES_MAX ? null : { status: 200, contentType, bytes };
   await opened.settlement.complete(usage, kept);
   more["x-oxbow-counted"] = String(opened.units);
-  const headers = answerHeaders(exchange, { "content-type": "application/json", ...more });
+  const headers = answerHeaders(exchange, { "content-type": contentType, ...more });
   return new Response(bytes as Uint8Array<ArrayBuffer>, { headers });
 }
 
@@ -129,7 +135,7 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   let ticket: Ticket<Engine>;
   try {
     prepared = (await call.prepare?.(signal)) ?? null;
-    ticket = await admit(exchange, call, signal);
+    ticket = await admit(exchange, call, prepared, signal);
   } catch (error) {
     claim?.free();
     throw error;
@@ -141,10 +147,11 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
     const { engine } = ticket;
     const headers = fieldsFor(engine, exchange, call);
     const bytes = bytesOf(call, prepared, ticket);
+    const type = call.contentType === undefined ? {} : { contentType: call.contentType };
     const answer = await reach(signal, () =>
-      patiently(signal, () => engine.call(call.path, bytes, { signal, headers, model: call.model.id })),
+      patiently(signal, () => engine.call(call.path, bytes, { signal, headers, model: call.model.id, ...type })),
     );
-    const first = answer.kind === "stream" ? await answer.events.next().catch(neverBegun) : null;
+    const first = answer.kind !== "whole" ? await answer.events.next().catch(neverBegun) : null;
     if (first?.error) throw first.error;
     const clampedTo = ticket.clamped ? ticket.outputTokensMax : null;
     return { answer, first, units: ticket.units, clampedTo, settlement };
@@ -161,13 +168,19 @@ function neverBegun(cause: unknown): never {
 
 /** What is sent: the caller's own length, unless the plan allows less. */
 function bytesOf(call: RelayCall, prepared: Prepared | null, { outputTokensMax }: Ticket<Engine>): Uint8Array {
-  const { model, body, received, outputTokens, outputField } = call;
+  const { model, body, received, contentType, outputTokens, outputField } = call;
+  if (contentType !== undefined) return received;
   const instead = prepared?.instead ?? null;
-  const fits = outputTokensMax === null || outputTokensMax === outputTokens;
+  const fits = outputField === null || outputTokensMax === null || outputTokensMax === outputTokens;
   return bytesFor(model, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax });
 }
 
-function admit(exchange: Exchange, call: RelayCall, signal: AbortSignal): Promise<Ticket<Engine>> {
+function admit(
+  exchange: Exchange,
+  call: RelayCall,
+  prepared: Prepared | null,
+  signal: AbortSignal,
+): Promise<Ticket<Engine>> {
   return exchange.rooms.admission.admit({
     caller: exchange.caller!,
     model: call.model,
@@ -182,6 +195,7 @@ function admit(exchange: Exchange, call: RelayCall, signal: AbortSignal): Promis
     inputField: call.inputField,
     outputTokens: call.outputTokens,
     choices: call.generations,
+    measures: [...(call.measures ?? []), ...(prepared?.measures ?? [])],
     signal,
   });
 }
@@ -254,7 +268,9 @@ function courseOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangU
   const begin = (now: Opened) => {
     begun = now;
     // An engine that answers a stream with a whole document: `open` has read it, and nothing of it is an event.
-    if (now.answer.kind === "whole") throw new ApiError("engine_failed", "The engine did not stream. Try again.");
+    // Nor is a stream of events what comes as bytes of another kind, once the caller was promised events.
+    if (now.answer.kind === "whole" || (now.answer.kind === "bytes" && opened === null))
+      throw new ApiError("engine_failed", "The engine did not stream. Try again.");
     events = now.answer.events;
     return now.first;
   };
@@ -267,7 +283,7 @@ function courseOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangU
       opening
         .then(
           ({ answer, settlement }) => {
-            if (answer.kind === "stream") answer.events.cancel();
+            if (answer.kind !== "whole") answer.events.cancel();
             return settlement.cancelled(tokenSent);
           },
           () => {}, // it settled with its ticket itself

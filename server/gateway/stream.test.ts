@@ -5,13 +5,13 @@ import { createExchange } from "./exchange.ts";
 import type { Beat } from "./pulse.ts";
 import type { Rooms } from "./rooms.ts";
 import type { Settlement } from "./settle.ts";
-import { type Course, sendStream } from "./stream.ts";
+import { bytesWire, type Course, sendStream } from "./stream.ts";
 
 const encoder = new TextEncoder();
 const LIMITS = { keepaliveMs: 10, firstTokenMsMax: 100, chunkGapMsMax: 50, slowReaderMsMax: 60 };
 
 /** A stream under test: an engine that speaks when told, a clock that moves when told, and the caller's end of it. */
-function setUp({ choices = 1, keeps = false } = {}) {
+function setUp({ choices = 1, keeps = false, contentType = "" } = {}) {
   let clock = 0;
   const beats = new Set<Beat>();
   const pulse = {
@@ -61,7 +61,7 @@ function setUp({ choices = 1, keeps = false } = {}) {
     settlement.cancelled(tokenSent);
   };
   const course: Course = { next, cancel, settlement: () => settlement };
-  const response = sendStream(exchange, course, choices, {});
+  const response = sendStream(exchange, course, {}, { choices, ...(contentType && { wire: bytesWire(contentType) }) });
   const reader = response.body!.getReader();
   return {
     response,
@@ -296,4 +296,39 @@ test("for a repeat all events are kept, up to a bound", async () => {
   large.say("data: [DONE]\n\n", { last: true });
   await settled();
   expect(large.told).toEqual(["complete", null, null]);
+});
+
+test("bytes pass as they are, nothing is said in a silence, and the last byte waits for the ledger", async () => {
+  const stream = setUp({ keeps: true, contentType: "audio/mpeg" });
+  expect(stream.response.headers.get("content-type")).toBe("audio/mpeg");
+  const first = stream.read();
+  await settled();
+  stream.pass(10);
+  stream.say("abc");
+  expect(await first).toBe("abc");
+  let ended = false;
+  const second = stream.read().then((text) => {
+    ended = true;
+    return text;
+  });
+  await settled();
+  stream.say("d", { finishes: 1, last: true });
+  await settled();
+  expect([ended, stream.told]).toEqual([false, ["complete", null, "abcd"]]);
+  stream.written.resolve();
+  expect(await second).toBe("d");
+  expect(await stream.read()).toBeNull();
+});
+
+test("bytes whose rest will not come break off: no end is made up", async () => {
+  const stream = setUp({ contentType: "audio/mpeg" });
+  const first = stream.read();
+  await settled();
+  stream.say("abc");
+  expect(await first).toBe("abc");
+  const second = stream.read().catch((error) => error);
+  await settled();
+  stream.breakOff(new ApiError("engine_interrupted", "gone"));
+  expect(await second).toBeInstanceOf(Error);
+  expect(stream.told).toEqual(["failed"]);
 });

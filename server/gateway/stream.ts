@@ -27,20 +27,49 @@ export interface Course extends Pick<EventStream, "next"> {
   settlement(): Settlement | null;
 }
 
+/** What an answer that is sent as it comes consists of: events, or bytes of which nothing is known. */
+interface Wire {
+  headers: Record<string, string>;
+  /** What may be said while the engine is silent; null: nothing. */
+  keepalive: Uint8Array | null;
+  /** Whether a failure can be told inside of the answer. Else the answer breaks off. */
+  tells: boolean;
+  /** Whether a frame holds something of the answer itself. */
+  holdsToken(frame: Frame): boolean;
+}
+
 const encoder = new TextEncoder();
-const KEEPALIVE = encoder.encode(SSE_KEEPALIVE);
+
+const EVENTS: Wire = {
+  headers: SSE_HEADERS,
+  keepalive: encoder.encode(SSE_KEEPALIVE),
+  tells: true,
+  holdsToken: holdsEvent,
+};
+
+/** Bytes of the type `contentType`, as they come. */
+export function bytesWire(contentType: string): Wire {
+  return { headers: { "content-type": contentType }, keepalive: null, tells: false, holdsToken: () => true };
+}
+
+export interface StreamOptions {
+  /** How many choices have to finish before the answer is complete. */
+  choices: number;
+  /** For an endpoint whose events have another form than the engine's. */
+  translation?: Translation | undefined;
+  /** Absent: events. */
+  wire?: Wire;
+}
 
 /**
  * @param course what the engine says; cancelled once the stream has ended, however it ended
- * @param choices how many choices have to finish before the answer is complete
- * @param translation for an endpoint whose events have another form than the engine's
+ * @param more header fields
  */
 export function sendStream(
   exchange: Exchange,
   course: Course,
-  choices: number,
   more: Record<string, string>,
-  translation?: Translation,
+  { choices, translation, wire = EVENTS }: StreamOptions,
 ): Response {
   const { limits, pulse } = exchange.rooms;
   let waitingForEngine = false;
@@ -81,24 +110,26 @@ export function sendStream(
           new ApiError("engine_timeout", `The engine said nothing for ${Math.round(silentMs / 1000)} s. Try again.`),
         );
       }
-      if (quietMs >= limits.keepaliveMs) {
+      if (quietMs >= limits.keepaliveMs && wire.keepalive !== null) {
         beat.lastMs = pulse.now();
-        controllerOf?.enqueue(KEEPALIVE);
+        controllerOf?.enqueue(wire.keepalive);
       }
     },
   };
   let askedMs = pulse.now();
   let controllerOf: ReadableStreamDefaultController<Uint8Array> | null = null;
 
-  /** The status is spent: an error event tells, and no `[DONE]` follows, so that nothing looks finished. */
+  /** The status is spent: an error event tells and no `[DONE]` follows, or the answer breaks off. Nothing looks finished. */
   function fail(error: unknown): void {
     if (ended) return;
     course.settlement()?.failed(error);
-    finish(encoder.encode((translation?.error ?? sseEvent)(errorEventBody(exchange, error))));
+    if (wire.tells) finish(encoder.encode((translation?.error ?? sseEvent)(errorEventBody(exchange, error))));
+    else controllerOf!.error(error);
+    end();
   }
 
   function finish(bytes: Uint8Array): void {
-    controllerOf!.enqueue(bytes);
+    if (bytes.length > 0) controllerOf!.enqueue(bytes);
     controllerOf!.close();
     end();
   }
@@ -126,7 +157,7 @@ export function sendStream(
       course.settlement()!.failed(frame.error);
       return finish(bytes);
     }
-    if (!tokenSeen && holdsToken(frame)) {
+    if (!tokenSeen && wire.holdsToken(frame)) {
       tokenSeen = true;
       course.settlement()!.firstToken();
     }
@@ -160,14 +191,14 @@ export function sendStream(
 
   function kept(last: Uint8Array) {
     if (passedBytes + last.length > KEPT_BYTES_MAX || !course.settlement()!.keeps) return null;
-    return { status: 200, contentType: SSE_HEADERS["content-type"], bytes: joined([...passed, last]) };
+    return { status: 200, contentType: wire.headers["content-type"]!, bytes: joined([...passed, last]) };
   }
 
   pulse.add(beat);
   exchange.request.signal.addEventListener("abort", hangUp);
   if (exchange.request.signal.aborted) hangUp(); // while the answer began: nobody will tell a second time
   const body = new ReadableStream<Uint8Array>({ pull, cancel: hangUp }, { highWaterMark: 0 });
-  return new Response(body, { headers: answerHeaders(exchange, { ...SSE_HEADERS, ...more }) });
+  return new Response(body, { headers: answerHeaders(exchange, { ...wire.headers, ...more }) });
 }
 
 function joined(parts: Uint8Array[]): Uint8Array {
@@ -175,7 +206,7 @@ function joined(parts: Uint8Array[]): Uint8Array {
 }
 
 /** Engines may open a stream with the role alone, before there is a token. */
-function holdsToken({ bytes, finishes }: Frame): boolean {
+function holdsEvent({ bytes, finishes }: Frame): boolean {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
   const events = text.match(/^data: /gm)?.length ?? 0;
   if (events === 0) return false;

@@ -72,6 +72,8 @@ export function createEvents(db: Database) {
   const end = run("COMMIT");
   const accounts = new Map<string, number>();
   const sources = new Map<string, number>();
+  /** Reserved in this transaction and not ended in it: what ends in the batch that it came with is never looked up. */
+  const fresh = new Map<string, Open & { id: Uint8Array | string }>();
   let epoch = 0;
   let lastDay = 0;
   let purgedAt = 0;
@@ -86,6 +88,7 @@ export function createEvents(db: Database) {
     } catch (error) {
       accounts.clear();
       sources.clear();
+      fresh.clear();
       lastDay = 0;
       if (db.inTransaction) db.run("ROLLBACK");
       throw error;
@@ -130,14 +133,14 @@ export function createEvents(db: Database) {
     const { units, at } = entry;
     sawDay(day);
     if (append(id, KIND.reserve, account, source, day, units, at, epoch, ...NO_RESULT) === 0) return;
-    openRequest(id, account, source, day, units);
+    fresh.set(entry.requestId, { id, account, source, day, units });
     if (entry.idempotencyKey === undefined) return;
     claimKey(account, entry.idempotencyKey, entry.bodyHash ?? "", id, at + ANSWER_MS, at);
   }
 
   function settle({ requestId, result, answer, at }: Op & { kind: "settle" }): number {
     const id = packId(requestId);
-    const open = closeRequest(id);
+    const open = close(requestId, id);
     if (!open) return isSettled(id) ? RESULT.again : RESULT.impossible;
     const { account, source, day, units } = open;
     const { outcome, tokensIn, tokensOut, waitedMs, firstTokenMs, durationMs } = result;
@@ -148,8 +151,15 @@ export function createEvents(db: Database) {
     return RESULT.done;
   }
 
-  function makeVoid(id: Uint8Array | string, outcome: Outcome, at: number): void {
-    const open = closeRequest(id);
+  /** The reservation that ends. Null: there is none, or it has ended already. */
+  function close(requestId: string, id: Uint8Array | string): Open | null {
+    const open = fresh.get(requestId);
+    if (!open) return closeRequest(id);
+    fresh.delete(requestId);
+    return open;
+  }
+
+  function makeVoid(id: Uint8Array | string, open: Open | null, outcome: Outcome, at: number): void {
     if (!open) return; // it has ended already: the first end stands
     append(id, KIND.void, open.account, open.source, open.day, 0, at, epoch, OUTCOME_CODE[outcome], ...NO_COST);
     freeKey(id);
@@ -166,8 +176,10 @@ export function createEvents(db: Database) {
   function write(op: Op): number {
     if (op.kind === "settle") return settle(op);
     if (op.kind === "reserve") reserve(op.entry);
-    else if (op.kind === "void") makeVoid(packId(op.requestId), op.outcome, op.at);
-    else adjust(op);
+    else if (op.kind === "void") {
+      const id = packId(op.requestId);
+      makeVoid(id, close(op.requestId, id), op.outcome, op.at);
+    } else adjust(op);
     return RESULT.done;
   }
 
@@ -181,6 +193,8 @@ export function createEvents(db: Database) {
     commit(ops: readonly Op[], at: number): number[] {
       return transaction(() => {
         const results = ops.map(write);
+        for (const { id, account, source, day, units } of fresh.values()) openRequest(id, account, source, day, units);
+        fresh.clear();
         fold();
         markFolded();
         if (at - purgedAt >= PURGE_MS || at < purgedAt) purgedAt = purge(at) === PURGE_ROWS ? 0 : at;
@@ -198,7 +212,7 @@ export function createEvents(db: Database) {
       return transaction(() => {
         epoch = addEpoch(name, at)!.id;
         const ids = db.query<{ request_id: Uint8Array | string }, []>("SELECT request_id FROM open_request").all();
-        for (const { request_id } of ids) makeVoid(request_id, "lost", at);
+        for (const { request_id: id } of ids) makeVoid(id, closeRequest(id), "lost", at);
         fold();
         markFolded();
         const { day } = db.query<{ day: number }, []>("SELECT day FROM last_day").get()!;

@@ -3,7 +3,7 @@
 
 import type { Database } from "bun:sqlite";
 import { createEvents } from "./events.ts";
-import { type FromWriter, type ToWriter, troubleOf } from "./protocol.ts";
+import { type FromWriter, type Packed, type ToWriter, troubleOf, unpack } from "./protocol.ts";
 import { openToWrite } from "./schema.ts";
 
 declare const self: Worker;
@@ -14,14 +14,14 @@ let db: Database;
 let events: ReturnType<typeof createEvents>;
 let idle: Timer | undefined;
 
-self.onmessage = ({ data }: MessageEvent<ToWriter>) => {
+self.onmessage = ({ data }: MessageEvent<Packed<ToWriter>>) => {
   let answer: FromWriter;
   try {
-    answer = obey(data);
+    answer = obey(unpack(data));
   } catch (error) {
     answer = { kind: "failed", trouble: troubleOf(error) };
   }
-  postMessage(answer);
+  postMessage(JSON.stringify(answer) satisfies Packed<FromWriter>);
 };
 
 function obey(message: ToWriter): FromWriter {

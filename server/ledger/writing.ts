@@ -1,5 +1,7 @@
 // The writer's side in the thread that serves requests: what is to be written lines up here, and goes out as one batch as
-// soon as the batch before is on disk. That is the group commit: the busier the disk, the larger the batch.
+// soon as somebody waits for it and the batch before is on disk. That is the group commit: the busier the disk, the larger the
+// batch. What nobody waits for, a reservation or a void, rides with the next one that somebody does, or goes by itself soon
+// after: so a short call's reservation and settlement are one commit.
 //
 // A batch that failed stays at the head of the line and is tried again until there is room. A settlement that has waited too
 // long is taken out of the line and turned into a void, here and nowhere else, so that it is either on disk or never will be.
@@ -7,7 +9,7 @@
 import { asHomeError } from "../store/store.ts";
 import { LedgerUnavailable } from "./errors.ts";
 import { type Op, RESULT, type State } from "./events.ts";
-import { errorOf, type FromWriter, type ToWriter } from "./protocol.ts";
+import { errorOf, type FromWriter, type Packed, packBatch, type ToWriter, unpack } from "./protocol.ts";
 
 export interface WritingOptions {
   home: string;
@@ -21,6 +23,9 @@ export interface WritingOptions {
   /** @param ms from sending a batch until it was on disk */
   onCommit: (ms: number) => void;
 }
+
+/** How long what nobody waits for may stay in memory alone; milliseconds. Longer than a commit, shorter than anyone notices. */
+const RIDE_MS_MAX = 20;
 
 interface Waiting {
   op: Op;
@@ -36,15 +41,18 @@ export async function startWriting(options: WritingOptions) {
   let line: Waiting[] = [];
   let sent: Waiting[] = [];
   let posting = false;
+  /** Somebody waits for what is in line. */
+  let wanted = false;
   let postedMs = 0;
   let healthy = true;
   let dead: Error | undefined;
   let retry: Timer | undefined;
+  let riding: Timer | undefined;
   let onAnswer: (answer: FromWriter) => void = () => {};
   let idle: (() => void)[] = [];
   const listeners: ((healthy: boolean) => void)[] = [];
 
-  worker.onmessage = ({ data }: MessageEvent<FromWriter>) => onAnswer(data);
+  worker.onmessage = ({ data }: MessageEvent<Packed<FromWriter>>) => onAnswer(unpack(data));
   worker.onerror = ({ message }) => {
     // It catches what SQLite throws: this is a fault of the thread itself, which only a new start mends.
     dead = new Error(`the ledger's writer has failed: ${message}`);
@@ -55,7 +63,7 @@ export async function startWriting(options: WritingOptions) {
     onAnswer({ kind: "failed", trouble: { name: "Error", message, code: "" } });
   };
 
-  function call(message: ToWriter): Promise<FromWriter> {
+  function call(message: Exclude<ToWriter, { kind: "commit" }>): Promise<FromWriter> {
     return new Promise((resolve) => {
       onAnswer = resolve;
       worker.postMessage(message);
@@ -74,25 +82,30 @@ export async function startWriting(options: WritingOptions) {
       return;
     }
     line.push(done ? { op, until: performance.now() + waitMs, done } : { op, until: Number.POSITIVE_INFINITY });
-    if (posting || retry) return;
+    if (done) hurry();
+    else riding ??= setTimeout(hurry, RIDE_MS_MAX);
+  }
+
+  /** What waits goes with the next batch that can go. */
+  function hurry(): void {
+    wanted = line.length > 0;
+    if (posting || retry || !wanted) return;
     posting = true;
     // At the end of this turn: what else is said in it rides along.
-    queueMicrotask(post);
+    setImmediate(post);
   }
 
   function post(): void {
     retry = undefined;
+    clearTimeout(riding);
+    riding = undefined;
+    wanted = false;
     posting = true;
     sent = line;
     postedMs = performance.now();
     line = [];
     onAnswer = take;
-    worker.postMessage({
-      kind: "commit",
-      ops: sent.map(({ op }) => op),
-      at: now(),
-      probe: !healthy,
-    } satisfies ToWriter);
+    worker.postMessage(packBatch({ kind: "commit", ops: sent.map(({ op }) => op), at: now(), probe: !healthy }));
   }
 
   function take(answer: FromWriter): void {
@@ -115,7 +128,7 @@ export async function startWriting(options: WritingOptions) {
     sent = [];
     setHealthy(true);
     for (const [at, each] of written.entries()) each.done?.resolve(answer.results[at] ?? RESULT.impossible);
-    if (line.length > 0) post();
+    if (wanted) post();
     else wake();
   }
 
@@ -163,10 +176,14 @@ export async function startWriting(options: WritingOptions) {
       listeners.push(listener);
     },
     /** Resolves when nothing waits to be written. On a disk that takes nothing, that is when it does again. */
-    flush: (): Promise<void> => (posting || retry ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve()),
+    flush: (): Promise<void> => {
+      hurry();
+      return posting || retry ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve();
+    },
     /** Writes what waits, if the disk takes it, and ends the thread. What it does not take, the next start makes void. */
     async close(): Promise<void> {
       if (dead) return;
+      hurry();
       if (posting) await new Promise<void>((resolve) => awaitTurn(resolve));
       clearTimeout(retry);
       withdrawAll();
