@@ -5,6 +5,7 @@ export * from "./completions.ts";
 export * from "./errors.ts";
 export * from "./form.ts";
 export * from "./ids.ts";
+export * from "./images.ts";
 export * from "./json.ts";
 export * from "./media.ts";
 export * from "./models.ts";

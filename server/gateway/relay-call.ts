@@ -45,11 +45,21 @@ export interface RelayCall {
   measures?: readonly Measure[];
   /** For an endpoint whose answers have another form than the engine's. Without it the engine's bytes pass as they are. */
   translation?: Translation;
+  /** What becomes of a whole answer before it is counted, when that takes time. A failure of it is one of the call. */
+  finish?: (bytes: Uint8Array, signal: AbortSignal) => Promise<Finished>;
+}
+
+export interface Finished {
+  bytes: Uint8Array;
+  contentType: string;
+  headers?: Record<string, string>;
 }
 
 export interface Prepared {
   /** Fields to send in place of the caller's; null: none. */
   instead: Record<string, unknown> | null;
+  /** To be sent in place of the body: a form of `writeForm`. */
+  form?: { bytes: Uint8Array; contentType: string };
   /** What was found that the plan may limit besides tokens. */
   measures?: readonly Measure[];
 }
@@ -108,13 +118,27 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
     const { choices, translation } = call;
     return sendStream(exchange, course, more, { choices, translation, ...wire });
   }
-  const { usage, contentType } = opened.answer;
-  const bytes = call.translation?.whole(opened.answer.bytes) ?? opened.answer.bytes;
+  const { usage } = opened.answer;
+  const finished = await finish(call, opened.answer, exchange.request.signal).catch((error) => {
+    opened.settlement.failed(error);
+    throw error;
+  });
+  const { bytes, contentType } = finished;
   const kept = bytes.length > KEPT_BYTES_MAX ? null : { status: 200, contentType, bytes };
   await opened.settlement.complete(usage, kept);
   more["x-oxbow-counted"] = String(opened.units);
-  const headers = answerHeaders(exchange, { "content-type": contentType, ...more });
+  const headers = answerHeaders(exchange, { "content-type": contentType, ...finished.headers, ...more });
   return new Response(bytes as Uint8Array<ArrayBuffer>, { headers });
+}
+
+/** A whole answer in the endpoint's form. */
+async function finish(
+  { translation, finish }: RelayCall,
+  { bytes, contentType }: EngineAnswer & { kind: "whole" },
+  signal: AbortSignal,
+): Promise<Finished> {
+  if (finish) return finish(bytes, signal);
+  return { bytes: translation?.whole(bytes) ?? bytes, contentType };
 }
 
 /** An answer that has begun, and what is to become of its call. */
@@ -147,7 +171,8 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
     const { engine } = ticket;
     const headers = fieldsFor(engine, exchange, call);
     const bytes = bytesOf(call, prepared, ticket);
-    const type = call.contentType === undefined ? {} : { contentType: call.contentType };
+    const contentType = prepared?.form?.contentType ?? call.contentType;
+    const type = contentType === undefined ? {} : { contentType };
     const answer = await reach(signal, () =>
       patiently(signal, () => engine.call(call.path, bytes, { signal, headers, model: call.model.id, ...type })),
     );
@@ -169,6 +194,7 @@ function neverBegun(cause: unknown): never {
 /** What is sent: the caller's own length, unless the plan allows less. */
 function bytesOf(call: RelayCall, prepared: Prepared | null, { outputTokensMax }: Ticket<Engine>): Uint8Array {
   const { model, body, received, contentType, outputTokens, outputField } = call;
+  if (prepared?.form) return prepared.form.bytes;
   if (contentType !== undefined) return received;
   const instead = prepared?.instead ?? null;
   const fits = outputField === null || outputTokensMax === null || outputTokensMax === outputTokens;
