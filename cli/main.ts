@@ -4,6 +4,7 @@
 import { Command, CommanderError } from "commander";
 import project from "../package.json" with { type: "json" };
 import { addAccounts } from "./commands/accounts.ts";
+import { addDeploy } from "./commands/deploy.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addModels } from "./commands/models.ts";
 import { addPlans } from "./commands/plans.ts";
@@ -26,6 +27,7 @@ addKeys(program, process.env);
 addAccounts(program, process.env);
 addPlans(program, process.env);
 addModels(program, process.env);
+addDeploy(program, process.env);
 addPull(program, process.env);
 addWeights(program, process.env);
 addUsage(program, process.env);

@@ -2,7 +2,7 @@
 // there ends the start in a single line that says where, and what it must be.
 
 import { resolve } from "node:path";
-import type { ErrorName } from "@oxbow/contract";
+import type { DetectionCard, EmbeddingCard, ErrorName } from "@oxbow/contract";
 import engineSchema from "../data/engines.schema.json" with { type: "json" };
 import modelSchema from "../data/models.schema.json" with { type: "json" };
 import queueSchema from "../data/queue.schema.json" with { type: "json" };
@@ -42,6 +42,10 @@ export interface Model {
   capabilities: string[];
   /** Length of an embedding. */
   dimensions?: number;
+  /** How texts become vectors: for the worker, which otherwise goes by the model's own files. */
+  embedding?: EmbeddingCard;
+  /** What a model sees that finds objects in images. */
+  detection?: DetectionCard;
   /** What `detail` means to a model that sees: the longer side of an image, in pixels. */
   imageSides?: { low: number; high: number };
   /** What a model that paints can paint, in pixels. `size`: what "auto" means. */
@@ -53,6 +57,7 @@ export interface Model {
   created: number;
   /** null: there are none to download. */
   weights: Weights | null;
+  vllm?: VllmHints;
 }
 
 export interface Weights {
@@ -70,6 +75,17 @@ export interface Weights {
   gated?: boolean;
   bytes?: number;
   gguf?: { hub: string; file?: string; bytes?: number };
+}
+
+/** How vLLM is started for a model. */
+export interface VllmHints {
+  /** The least memory of accelerators that a source states. */
+  memoryBytes?: number;
+  /** The first that can. */
+  version?: string;
+  /** The most accelerators its tensors can be split over. */
+  tensorParallel?: number;
+  args?: string[];
 }
 
 /** One plan in one version. `null` in a limit: none, or by contract. */
@@ -154,6 +170,8 @@ export interface EngineEntry {
   apiKeyEnv?: string;
   /** Ids of the accounts that it serves alone. */
   accounts?: string[];
+  /** Takes no new calls. */
+  drain?: boolean;
   threads?: number;
   pinned: boolean;
   options: Record<string, unknown>;

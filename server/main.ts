@@ -8,14 +8,16 @@ import { createAccounts } from "./accounts/accounts.ts";
 import { createAdmission } from "./admission/admission.ts";
 import { availableBytes, checkMemory, checkRuntime, describeListenError } from "./checks.ts";
 import { type Config, createPlans, loadConfig } from "./config.ts";
-import { createFleet, type Engine, type Fleet } from "./fleet/fleet.ts";
+import { createFleet, type Engine, type Fleet, type Outcome } from "./fleet/fleet.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { openLedger } from "./ledger/ledger.ts";
 import { createMedia } from "./media/media.ts";
 import { createMetrics } from "./metrics/metrics.ts";
 import { createReload } from "./reload.ts";
 import { createReport } from "./report.ts";
+import { createRequestLog } from "./request-log.ts";
 import { lockHome, openStore } from "./store/store.ts";
+import { createTraces } from "./traces/traces.ts";
 
 export interface StartOptions {
   env: Record<string, string | undefined>;
@@ -36,7 +38,14 @@ export async function start(options: StartOptions): Promise<void> {
   const plans = createPlans(config);
   // On a terminal the report speaks; JSON lines between its own only when they matter.
   const level = process.stderr.isTTY && !options.env.OXBOW_LOG_LEVEL ? "warn" : config.logLevel;
-  const log = pino({ level, base: null }, pino.destination({ fd: 2, sync: true }));
+  const standardError = pino.destination({ fd: 2, sync: true });
+  const log = pino({ level, base: null }, standardError);
+  const requestLog = createRequestLog({
+    write: (text) => standardError.write(text),
+    probes: log.isLevelEnabled("debug"),
+    now: Date.now,
+  });
+  const logsRequests = config.logRequests && log.isLevelEnabled("info");
   checkRuntime(options.env);
   // Before anyone can know whom to signal: without a listener the signal would end the process.
   let reload = (): void => {};
@@ -74,14 +83,17 @@ export async function start(options: StartOptions): Promise<void> {
     models: config.models,
     env: options.env,
     loadMsMax: config.limits.loadMsMax,
+    limits: config.limits,
+    classes: config.queue.map(({ id }) => id),
     log,
   });
-  const admission = createAdmission<Engine>({
+  const admission = createAdmission<Engine, Outcome>({
     plans: plans.list,
     settled: ledger.settled,
     settledByKey: ledger.settledByKey,
     lastDay: ledger.day(),
     place: fleet.place,
+    pool: fleet.pool,
     classes: config.queue,
     now: Date.now,
     monotonic: () => performance.now(),
@@ -100,6 +112,7 @@ export async function start(options: StartOptions): Promise<void> {
 
   let draining = false;
   fleet.onChange((status) => draining || report.model(status));
+  const traces = await createTraces({ ...config.traces, version: config.version, random: Math.random, log });
   const gateway = createGateway({
     accounts,
     ledger,
@@ -122,7 +135,11 @@ export async function start(options: StartOptions): Promise<void> {
     limits: config.limits,
     version: config.version,
     metrics: { ...config.metrics, contentType: metrics.contentType, render: metrics.render },
-    observe: metrics.observe,
+    traces,
+    observe: (record) => {
+      metrics.observe(record);
+      if (logsRequests) requestLog.add(record);
+    },
     draining: () => draining,
     log,
   });
@@ -156,6 +173,8 @@ export async function start(options: StartOptions): Promise<void> {
     await ledger.close();
     await accounts.close();
     await store.close();
+    requestLog.flush();
+    await traces.close();
     lock.release();
     process.exit(0);
   }

@@ -158,12 +158,15 @@ function violationOfUnion(branches: JsonSchema[], value: unknown, path: string):
   const found = branches.map((branch) => violation(branch, value, path));
   if (found.includes(null)) return null;
 
-  const ofType = branches.filter((branch) => fitsType(branch, value));
+  const ofType = meantFor(
+    branches.filter((branch) => fitsType(branch, value)),
+    value,
+  );
   if (ofType.length === 0) return wrongType(branches, value, path);
   if (ofType.length === 1) return violation(ofType[0]!, value, path);
   const tag = DISCRIMINATORS.find((name) => ofType.every((branch) => branch.properties?.[name] !== undefined));
   if (tag === undefined || !isOfType("object", value)) {
-    // Several branches of this JSON type, such as arrays of strings and arrays of numbers: the one that got furthest.
+    // Several branches of this JSON type: the one that got furthest.
     const errors = ofType.map((branch) => violation(branch, value, path)!);
     return errors.sort((a, b) => (b.param?.length ?? 0) - (a.param?.length ?? 0))[0]!;
   }
@@ -180,6 +183,13 @@ function violationOfUnion(branches: JsonSchema[], value: unknown, path: string):
       at,
     );
   return violation(tagged[0]!, value, path);
+}
+
+/** Of several kinds of array the one whose items are of the type of the first item; all of them when none is. */
+function meantFor(branches: JsonSchema[], value: unknown): JsonSchema[] {
+  if (!Array.isArray(value) || value.length === 0) return branches;
+  const meant = branches.filter(({ items }) => items && fitsType(items, value[0]));
+  return meant.length > 0 ? meant : branches;
 }
 
 const DISCRIMINATORS = ["role", "type"];

@@ -8,7 +8,7 @@
 //   GET /health               200 WorkerHealth, whatever the state
 //   GET /metrics              Prometheus text
 //   GET /v1/models            the wire
-//   POST /v1/chat/completions, /v1/completions
+//   POST /v1/chat/completions, /v1/completions, /v1/embeddings
 //   POST /v1/count            PromptCount, for the body of a call to the path in the field x-oxbow-path; nothing is generated
 // A call that carries `x-oxbow-usage: 1` wants its tokens counted: an answer that is a stream says so with the same header
 // field and, behind `data: [DONE]`, in one comment line (usageComment). The gateway takes it out again.
@@ -67,6 +67,30 @@ export interface WorkerModel {
   capabilities: string[];
   /** Tokens of prompt and answer together, for one request. */
   contextTokens: number;
-  /** Path of the weights, for workers that load any. */
+  /** Path of the weights, for workers that load any: a file, or a folder laid out as on the Hugging Face hub. */
   file?: string;
+  /** How texts become vectors, where the catalogue says more than the model's own files. */
+  embedding?: EmbeddingCard;
+  /** What a model sees that finds objects in images. */
+  detection?: DetectionCard;
+}
+
+/** What data/models.yaml says of a model that embeds texts. */
+export interface EmbeddingCard {
+  /** Which of the vectors of a text's tokens stands for the text: the first, their mean, or the last. */
+  pooling?: "cls" | "mean" | "last";
+  /** Whether vectors have the length 1. */
+  normalise: boolean;
+  /** What is put before a text when the call says what it is for. Absent: the model makes no difference. */
+  prefixes?: { query: string; passage: string };
+  /** Shorter lengths that vectors may be cut to, for models that were trained for it. */
+  matryoshka: number[];
+}
+
+/** What data/models.yaml says of a model that finds objects in images. */
+export interface DetectionCard {
+  /** What it can name, in the order of its outputs. */
+  classes: string[];
+  /** Width and height of the square that it looks at, where its file does not fix them. */
+  inputPixels: number;
 }

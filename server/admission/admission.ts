@@ -6,15 +6,15 @@ import type { Model, Plan } from "../config.ts";
 import { rateLimitHeaders } from "./headers.ts";
 import { createLimits, type LimitsOptions, type Reservation, type RuleName } from "./limits.ts";
 import { checkCall, type Size } from "./plan-rules.ts";
-import { createQueues, type QueuesOptions } from "./queues.ts";
+import { createQueues, type QueuesOptions, type Seat } from "./queues.ts";
 import { limitReached, type Random } from "./refusals.ts";
 import { type Caller, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
 
 export type { Reservation } from "./limits.ts";
 export type { Measure } from "./plan-rules.ts";
-export type { ModelQueue } from "./queues.ts";
+export type { ModelQueue, Seat } from "./queues.ts";
 
-export interface AdmissionOptions<E> extends Omit<QueuesOptions<E>, "now">, LimitsOptions {
+export interface AdmissionOptions<E, O = never> extends Omit<QueuesOptions<E, O>, "now">, LimitsOptions {
   /** Those in force: asked for every call, so that a reload holds from the next one on. */
   plans: () => readonly Plan[];
   random?: Random;
@@ -23,12 +23,14 @@ export interface AdmissionOptions<E> extends Omit<QueuesOptions<E>, "now">, Limi
 export interface Ask extends Size {
   caller: Caller;
   model: Pick<Model, "id" | "tier" | "contextTokens" | "weight">;
+  /** Calls of the account with the same text go to the same engine where that is possible. */
+  affinity?: string | undefined;
   signal: AbortSignal;
 }
 
-export interface Ticket<E> {
-  engine: E;
-  waitedMs: number;
+export interface Ticket<E, O = never> {
+  /** The slot: its engine, its wait, and how to come to another one. */
+  readonly seat: Omit<Seat<E, O>, "close">;
   /** The class that it waited in: an id of data/queue.yaml. */
   priority: string;
   /** Tokens of one answer, to be sent to the engine; null: what the caller sent, or left out, is fine as it is. */
@@ -45,12 +47,12 @@ export interface Ticket<E> {
   close(): void;
 }
 
-export type Admission<E> = ReturnType<typeof createAdmission<E>>;
+export type Admission<E, O = never> = ReturnType<typeof createAdmission<E, O>>;
 
-export function createAdmission<E>(options: AdmissionOptions<E>) {
+export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
   const { plans, now, monotonic, random = Math.random } = options;
   const limits = createLimits(options);
-  const queues = createQueues<E>({ ...options, now: monotonic });
+  const queues = createQueues<E, O>({ ...options, now: monotonic });
   const refusals: Record<RuleName, number> = {
     requestsPerDay: 0,
     keyRequestsPerDay: 0,
@@ -69,9 +71,10 @@ export function createAdmission<E>(options: AdmissionOptions<E>) {
   }
 
   /** A call that we send away has used nothing; one that left by itself was a request of the minute. */
-  async function enterLine({ model, signal }: Ask, { caller, plan }: Terms, reservation: Reservation) {
+  async function enterLine({ model, affinity, signal }: Ask, { caller, plan }: Terms, reservation: Reservation) {
     try {
-      const standing = { accountId: caller.accountId, priority: plan.priority, weight: 1, accountDepthMax: null };
+      const { accountId } = caller;
+      const standing = { accountId, affinity, priority: plan.priority, weight: 1, accountDepthMax: null };
       return await queues.enter(model.id, standing, signal);
     } catch (error) {
       if (error instanceof ApiError) reservation.withdraw();
@@ -92,7 +95,7 @@ export function createAdmission<E>(options: AdmissionOptions<E>) {
      *   `insufficient_quota`, `rate_limit_exceeded` (3); `queue_full`, `queue_timeout`, `model_not_ready`, `model_failed` (4);
      *   what counting throws; the signal's reason on hang-up
      */
-    async admit(ask: Ask): Promise<Ticket<E>> {
+    async admit(ask: Ask): Promise<Ticket<E, O>> {
       if (closed) throw draining();
       ask.signal.throwIfAborted();
       const terms = termsOf(ask.caller, plans(), now());
@@ -103,8 +106,7 @@ export function createAdmission<E>(options: AdmissionOptions<E>) {
       const reservation = reserve(terms, ask.model.weight);
       const seat = await enterLine(ask, terms, reservation);
       return {
-        engine: seat.engine,
-        waitedMs: seat.waitedMs,
+        seat,
         priority: terms.plan.priority,
         ...length,
         day: reservation.day,

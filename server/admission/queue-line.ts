@@ -10,6 +10,8 @@ export interface Line<T> {
   readonly depth: number;
   /** The one that waits the longest. */
   readonly oldest: T | undefined;
+  /** Whose turn it is. */
+  readonly next: T | undefined;
   depthOf(accountId: string): number;
   /**
    * How many would go before the next call of this account, if nobody came after it. Looks at every account in line.
@@ -98,6 +100,9 @@ export function createLine<T>(now: () => number): Line<T> {
     },
     get oldest() {
       return ages.first;
+    },
+    get next() {
+      return heap.first?.waiting.first?.inAge.value;
     },
     depthOf: (accountId) => accounts.get(accountId)?.waiting.length ?? 0,
 

@@ -26,6 +26,8 @@ export interface QueueAsk<G> {
   weight: number;
   /** Calls of this account that may wait; null: as many as of the class. */
   accountDepthMax: number | null;
+  /** What the place that he waits for should be like. */
+  affinity?: string | undefined;
   signal: AbortSignal;
   /** It is his turn, and `turn` is his to end, even if he hangs up at this moment. */
   go: (turn: Turn<G>) => void;
@@ -71,6 +73,11 @@ export interface Queue<G> {
   enter(ask: QueueAsk<G>): void;
   /** Gives `given` to whose turn it is. To be called only while `size` is above 0. */
   give(given: G): void;
+  /**
+   * Asks for what he whose turn it is waits for, and gives it to him. To be called only while `size` is above 0.
+   * @param find null: there is none, and it stays his turn
+   */
+  offer(find: (ask: QueueAsk<G>) => G | null): boolean;
   /** Sends everybody away. */
   fail(error: unknown): void;
   report(): QueueReport[];
@@ -179,14 +186,29 @@ export function createQueue<G>({ classes: given, now, after = afterTimeout }: Qu
    * Every call that goes owes each waiting class its share; who is served is owed one less.
    */
   function choose(): ClassState<G> {
-    const waiting = classes.filter((each) => each.line.depth > 0);
-    let chosen = waiting[0]!;
-    for (const each of waiting) {
-      each.owed += each.floor;
-      if (each.owed >= WHOLE && each.owed > chosen.owed) chosen = each;
-    }
-    chosen.owed = Math.max(0, chosen.owed - 1);
+    const due = (each: ClassState<G>) => each.owed + each.floor;
+    const [first, ...others] = classes.filter((each) => each.line.depth > 0);
+    let chosen = first!;
+    for (const each of others) if (due(each) >= WHOLE && due(each) > due(chosen)) chosen = each;
     return chosen;
+  }
+
+  function settleOwed(chosen: ClassState<G>): void {
+    for (const each of classes) if (each.line.depth > 0) each.owed += each.floor;
+    chosen.owed = Math.max(0, chosen.owed - 1);
+  }
+
+  function offer(find: (ask: QueueAsk<G>) => G | null): boolean {
+    const each = choose();
+    const waiter = each.line.next!;
+    const given = find(waiter.ask);
+    if (given === null) return false;
+    settleOwed(each);
+    each.line.take();
+    if (each.line.depth === 0) each.owed = 0;
+    left(waiter);
+    waiter.ask.go(turnOf(each, given, now() - waiter.since));
+    return true;
   }
 
   /** One timer for all: in each class the one who waits the longest is the next to be sent away. */
@@ -235,13 +257,8 @@ export function createQueue<G>({ classes: given, now, after = afterTimeout }: Qu
       }
     },
 
-    give(given) {
-      const each = choose();
-      const waiter = each.line.take()!;
-      if (each.line.depth === 0) each.owed = 0;
-      left(waiter);
-      waiter.ask.go(turnOf(each, given, now() - waiter.since));
-    },
+    give: (given) => void offer(() => given),
+    offer,
 
     fail(error) {
       for (const each of classes)

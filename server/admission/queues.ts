@@ -5,12 +5,17 @@ import { ApiError } from "@oxbow/contract";
 import type { QueueClass } from "../config.ts";
 import { createQueue, type Queue, type QueueAsk, type QueueReport, type Turn } from "./queue.ts";
 
-export interface QueuesOptions<E> {
+export interface QueuesOptions<E, O = never> {
   /**
    * A warm engine with a free slot, the slot taken; null while all are busy.
    * @throws ApiError `model_not_ready` while the model loads, `model_failed` when it never will
    */
-  place: (model: string) => Placement<E> | null;
+  place: (model: string, wish: PlaceWish) => Placement<E, O> | null;
+  /**
+   * Accounts that can be served by the same engines stand in the same line; absent: all. Else who can only go where all
+   * is taken would be in the way of who could go elsewhere.
+   */
+  pool?: (model: string, accountId: string) => string;
   /** The first goes first. */
   classes: readonly QueueClass[];
   /** Monotonic ms. */
@@ -19,18 +24,39 @@ export interface QueuesOptions<E> {
   after?: (ms: number, run: () => void) => () => void;
 }
 
-export interface Placement<E> {
+/** What a place should be like. */
+export interface PlaceWish {
+  accountId: string;
+  /** Calls with the same text go to the same engine where that is possible. */
+  affinity?: string | undefined;
+  /** Ids of engines that it must not be. */
+  not?: ReadonlySet<string>;
+}
+
+/** @template O what is told of a call, in the words of who gives the places */
+export interface Placement<E, O = never> {
   engine: E;
   release: () => void;
+  report?: (outcome: O) => void;
 }
 
 /** Who waits, as the line needs to know it. */
-export type Standing = Pick<QueueAsk<unknown>, "accountId" | "priority" | "weight" | "accountDepthMax">;
+export type Standing = Pick<QueueAsk<unknown>, "accountId" | "priority" | "weight" | "accountDepthMax" | "affinity">;
 
 /** A slot that is held. */
-export interface Seat<E> {
-  engine: E;
-  waitedMs: number;
+export interface Seat<E, O = never> {
+  /** Whose slot it is: another one after `move` and `again`. */
+  readonly engine: E;
+  readonly waitedMs: number;
+  /** What became of the call on this engine. */
+  report(outcome: O): void;
+  /** Exchanges the slot for one of another engine, if one is free at once. Whoever waits in line is passed. */
+  move(not: ReadonlySet<string>): boolean;
+  /**
+   * Gives the slot back and stands in line again, as long as the class may wait altogether.
+   * @throws as `enter`; the seat is closed then
+   */
+  again(): Promise<void>;
   /** Gives the slot back. Safe to call twice: a call can end in more than one way at once. */
   close(): void;
 }
@@ -40,35 +66,94 @@ export interface ModelQueue {
   classes: QueueReport[];
 }
 
-export type Queues<E> = ReturnType<typeof createQueues<E>>;
+export type Queues<E, O = never> = ReturnType<typeof createQueues<E, O>>;
 
-interface ModelState<E> {
-  queue: Queue<Placement<E>>;
+/** One line. A model has several when some accounts have engines of their own. */
+interface LineState<E, O> {
+  queue: Queue<Placement<E, O>>;
   /** Why there is no engine yet, when that is so. */
   notReady: ApiError | null;
 }
 
-export function createQueues<E>({ place, ...options }: QueuesOptions<E>) {
-  const models = new Map<string, ModelState<E>>();
+export function createQueues<E, O = never>({ place, pool = () => "", ...options }: QueuesOptions<E, O>) {
+  const { now, classes } = options;
+  const models = new Map<string, Map<string, LineState<E, O>>>();
 
-  function stateOf(model: string): ModelState<E> {
-    const known = models.get(model);
-    if (known) return known;
-    const state = { queue: createQueue<Placement<E>>(options), notReady: null };
-    models.set(model, state);
-    return state;
+  function lineOf(model: string, accountId: string): LineState<E, O> {
+    const lines = models.get(model) ?? new Map<string, LineState<E, O>>();
+    models.set(model, lines);
+    const key = pool(model, accountId);
+    const line = lines.get(key) ?? { queue: createQueue<Placement<E, O>>(options), notReady: null };
+    lines.set(key, line);
+    return line;
   }
 
   /** A slot if one can be had now. A model that is still loading is no different from one that is busy: it will come. */
-  function tryPlace(model: string, state: ModelState<E>): Placement<E> | null {
-    state.notReady = null;
+  function tryPlace(model: string, line: LineState<E, O>, wish: PlaceWish): Placement<E, O> | null {
+    line.notReady = null;
     try {
-      return place(model);
+      return place(model, wish);
     } catch (error) {
       if (!(error instanceof ApiError && error.row === "model_not_ready")) throw error;
-      state.notReady = error;
+      line.notReady = error;
       return null;
     }
+  }
+
+  function takeTurn(model: string, standing: Standing, signal: AbortSignal): Promise<Turn<Placement<E, O>>> {
+    const line = lineOf(model, standing.accountId);
+    const { queue } = line;
+    const placed = queue.size > 0 ? null : tryPlace(model, line, standing);
+    if (placed) return Promise.resolve(queue.pass(standing.priority, placed));
+    return new Promise((resolve, reject) => {
+      const fail = (error: unknown) => {
+        const late = error instanceof ApiError && error.row === "queue_timeout";
+        reject(late ? (line.notReady ?? error) : error);
+      };
+      queue.enter({ ...standing, signal, go: resolve, fail });
+    });
+  }
+
+  function seatOf(first: Turn<Placement<E, O>>, model: string, standing: Standing, signal: AbortSignal): Seat<E, O> {
+    let turn: Turn<Placement<E, O>> | null = first;
+    let { given, waitedMs } = first;
+    const since = now() - waitedMs;
+    const waitMsMax = classes.find(({ id }) => id === standing.priority)?.waitMsMax ?? 0;
+
+    function close(): void {
+      if (turn === null) return;
+      turn.done();
+      turn = null;
+      given.release();
+    }
+
+    return {
+      get engine() {
+        return given.engine;
+      },
+      get waitedMs() {
+        return waitedMs;
+      },
+      report: (outcome) => given.report?.(outcome),
+      move(not) {
+        const other = turn && tryPlace(model, lineOf(model, standing.accountId), { ...standing, not });
+        if (!other) return false;
+        const before = given;
+        given = other;
+        before.release();
+        return true;
+      },
+      async again() {
+        close();
+        if (now() - since >= waitMsMax) {
+          throw new ApiError("queue_timeout", `No engine was free within ${waitMsMax / 1000} s. Try again.`);
+        }
+        turn = await takeTurn(model, standing, signal);
+        given = turn.given;
+        waitedMs += turn.waitedMs;
+      },
+      close,
+    };
   }
 
   return {
@@ -80,57 +165,52 @@ export function createQueues<E>({ place, ...options }: QueuesOptions<E>) {
      *
      * @throws ApiError `queue_full` (2), `queue_timeout` or `model_not_ready` (3), `model_failed`; the signal's reason
      */
-    async enter(model: string, standing: Standing, signal: AbortSignal): Promise<Seat<E>> {
+    async enter(model: string, standing: Standing, signal: AbortSignal): Promise<Seat<E, O>> {
       signal.throwIfAborted();
-      const state = stateOf(model);
-      const { queue } = state;
-      const placed = queue.size > 0 ? null : tryPlace(model, state);
-      if (placed) return seatOf(queue.pass(standing.priority, placed));
-      return new Promise((resolve, reject) => {
-        const fail = (error: unknown) => {
-          const late = error instanceof ApiError && error.row === "queue_timeout";
-          reject(late ? (state.notReady ?? error) : error);
-        };
-        queue.enter({ ...standing, signal, go: (turn) => resolve(seatOf(turn)), fail });
-      });
+      return seatOf(await takeTurn(model, standing, signal), model, standing, signal);
     },
 
     /** Lets those who wait for `model` go, as far as there are slots. To be called whenever one becomes free. */
     pump(model: string): void {
-      const state = models.get(model);
-      if (!state) return;
-      try {
-        while (state.queue.size > 0) {
-          const placed = tryPlace(model, state);
-          if (!placed) return;
-          state.queue.give(placed);
+      for (const line of models.get(model)?.values() ?? []) {
+        try {
+          while (line.queue.size > 0 && line.queue.offer((ask) => tryPlace(model, line, ask)));
+        } catch (error) {
+          line.queue.fail(error); // it never will
         }
-      } catch (error) {
-        state.queue.fail(error); // it never will
       }
     },
 
     /** Sends away everybody who waits. */
     fail(error: unknown): void {
-      for (const { queue } of models.values()) queue.fail(error);
+      for (const lines of models.values()) for (const { queue } of lines.values()) queue.fail(error);
     },
 
-    waiting: () => [...models.values()].reduce((sum, { queue }) => sum + queue.size, 0),
+    waiting: () =>
+      [...models.values()].flatMap((lines) => [...lines.values()]).reduce((sum, { queue }) => sum + queue.size, 0),
     /** Every model that was called since the start. */
-    report: (): ModelQueue[] => [...models].map(([model, { queue }]) => ({ model, classes: queue.report() })),
+    report: (): ModelQueue[] =>
+      [...models].map(([model, lines]) => ({
+        model,
+        classes: [...lines.values()].map(({ queue }) => queue.report()).reduce(added),
+      })),
   };
 }
 
-function seatOf<E>({ given, waitedMs, done }: Turn<Placement<E>>): Seat<E> {
-  let held = true;
-  return {
-    engine: given.engine,
-    waitedMs,
-    close: () => {
-      if (!held) return;
-      held = false;
-      done();
-      given.release();
-    },
-  };
+/** Of the lines of one model: counts add up, of the waits the longer one is told. */
+function added(one: QueueReport[], other: QueueReport[]): QueueReport[] {
+  const longer = (a: number | null, b: number | null) => (a === null || b === null ? (a ?? b) : Math.max(a, b));
+  return one.map((each, index) => {
+    const also = other[index]!;
+    return {
+      priority: each.priority,
+      depth: each.depth + also.depth,
+      wait_ms_p50: longer(each.wait_ms_p50, also.wait_ms_p50),
+      wait_ms_p99: longer(each.wait_ms_p99, also.wait_ms_p99),
+      admitted: each.admitted + also.admitted,
+      shed: each.shed + also.shed,
+      expired: each.expired + also.expired,
+      cancelled: each.cancelled + also.cancelled,
+    };
+  });
 }

@@ -40,6 +40,16 @@ export const LIMITS = {
   loadMsMax: [600_000, 1_000, 86_400_000],
   /** Without a byte from the hub for so long, a pull connects anew. */
   pullStallMsMax: [30_000, 100, 3_600_000],
+  /** Failures of an engine in a row after which it gets no calls for a while, as long as others serve its models. */
+  ejectErrorsMax: [5, 1, 1_000],
+  /** Between two looks at an engine that works. */
+  lookMs: [5_000, 100, 3_600_000],
+  /** How long the share of an engine grows that has come back. 0: it has all of it at once. */
+  slowStartMs: [30_000, 0, 3_600_000],
+  /** How far above its share of the calls an engine may be loaded to keep calls where their prompt is known. */
+  loadPercentMax: [125, 100, 1_000],
+  /** Of the calls, those that may be sent a second time, to another engine. */
+  retryPercentMax: [10, 0, 100],
 } as const satisfies Record<string, readonly [number, number, number]>;
 
 /** Milliseconds, bytes or a count, as the name says. */

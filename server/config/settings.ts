@@ -27,9 +27,22 @@ export interface Settings extends Place {
   /** Origins inside that may be fetched from all the same. */
   fetchAllow: string[];
   logLevel: LogLevel;
+  /** A line for each request, while the level is not above `info`. */
+  logRequests: boolean;
   /** The first API key, when the operator chose it. */
   bootstrapKey: string | undefined;
   metrics: MetricsSettings;
+  traces: TracesSettings;
+}
+
+/** Where traces go. The names are OpenTelemetry's own. */
+export interface TracesSettings {
+  /** Base URL of a collector; undefined: none. */
+  endpoint: string | undefined;
+  headers: Record<string, string>;
+  /** Share of the requests that bring no `traceparent`, 0 to 1. */
+  ratio: number;
+  service: string;
 }
 
 /** Who may read the metrics. */
@@ -80,7 +93,9 @@ export function loadSettings({ simulate, ...options }: SettingsOptions): Setting
     fetchAllow: origins(env, "OXBOW_FETCH_ALLOW"),
     publicUrl: origin(env, "OXBOW_PUBLIC_URL"),
     logLevel: oneOf(env, "OXBOW_LOG_LEVEL", "info", LOG_LEVELS),
+    logRequests: flag(env, "OXBOW_LOG_REQUESTS", true),
     bootstrapKey: secret(env, "OXBOW_BOOTSTRAP_KEY"),
+    traces: tracesOf(env),
     metrics: {
       access: oneOf(env, "OXBOW_METRICS", "key", METRICS_ACCESS),
       token: secret(env, "OXBOW_METRICS_TOKEN"),
@@ -145,6 +160,40 @@ function oneOf<T extends string>(env: Environment, name: string, otherwise: T, v
   const value = values.find((each) => each === text);
   if (value) return value;
   throw new ConfigError(`${name} must be one of ${values.join(", ")}, but is '${text}'`);
+}
+
+function tracesOf(env: Environment): TracesSettings {
+  const endpoint = env.OTEL_EXPORTER_OTLP_ENDPOINT || undefined;
+  if (endpoint !== undefined && !(/^https?:/.test(endpoint) && URL.canParse(endpoint))) {
+    throw new ConfigError(
+      `OTEL_EXPORTER_OTLP_ENDPOINT must be a URL such as http://127.0.0.1:4318, but is '${endpoint}'`,
+    );
+  }
+  const pairs = (env.OTEL_EXPORTER_OTLP_HEADERS ?? "").split(",").filter((pair) => pair.trim() !== "");
+  const headers = pairs.map((pair) => {
+    const at = pair.indexOf("=");
+    const name = pair.slice(0, at).trim().toLowerCase();
+    // The rest of the pair may be a secret.
+    if (at < 1 || !/^[\w-]+$/.test(name)) {
+      throw new ConfigError("OTEL_EXPORTER_OTLP_HEADERS must be pairs such as name=value,other=value");
+    }
+    return [name, decoded(pair.slice(at + 1).trim())];
+  });
+  const text = env.OTEL_TRACES_SAMPLER_ARG || "0.01";
+  const ratio = /^\d*\.?\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(ratio >= 0 && ratio <= 1)) {
+    throw new ConfigError(`OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1, but is '${text}'`);
+  }
+  return { endpoint, headers: Object.fromEntries(headers), ratio, service: env.OTEL_SERVICE_NAME || "oxbow" };
+}
+
+/** As it stands when it is not encoded. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function secret(env: Environment, name: string): string | undefined {

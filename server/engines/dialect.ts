@@ -2,14 +2,15 @@
 
 import type { RemoteKind } from "../config.ts";
 import type { SendOptions } from "./engine.ts";
+import { readMended } from "./mended.ts";
 import { readRemoteRefusal } from "./refusals.ts";
-import { type EngineAnswer, readAnswer } from "./relay.ts";
+import type { EngineAnswer } from "./relay.ts";
 import { type Said, say } from "./say.ts";
 
 export interface Dialect {
   say(path: string, body: Uint8Array, options: SendOptions): Said;
   /** @throws RelayedError for refusals of the call; ApiError for what the engine is to blame for */
-  read(response: Response, said: Said, path: string): Promise<EngineAnswer>;
+  read(response: Response, said: Said): Promise<EngineAnswer>;
   learn(found: { prioritySupported: boolean }): void;
 }
 
@@ -20,9 +21,9 @@ export function createDialect(
   let prioritySupported = false;
   return {
     say: (path, body, options) => say(path, body, options, { remote, names, classes, prioritySupported }),
-    async read(response, said, path) {
+    async read(response, said) {
       if (!response.ok) throw await readRemoteRefusal(response, remote, said);
-      return readAnswer(response, path);
+      return readMended(response, said, remote);
     },
     learn: (found) => {
       prioritySupported = found.prioritySupported;

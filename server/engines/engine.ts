@@ -142,7 +142,7 @@ export function createEngine(options: EngineOptions): Engine {
       if (!dialect) return readAnswer(await engine.send(path, body, sendOptions), path);
       const said = dialect.say(path, body, sendOptions);
       const headers = { ...sendOptions.headers, ...said.headers };
-      return dialect.read(await engine.send(path, said.body, { ...sendOptions, headers }), said, path);
+      return dialect.read(await engine.send(path, said.body, { ...sendOptions, headers }), said);
     },
 
     count: remote === null ? countByWorker : remote.count ? countByServer : null,

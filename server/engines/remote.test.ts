@@ -288,7 +288,7 @@ describe("a refusal", () => {
       "5000",
     ],
     ["llama-server", "the request exceeds the available context size, try increasing it", null, null],
-    ["llama-server", "Requested tokens (5000) exceed context window of 4096", "4096", "5000"],
+    ["llama-cpp-python", "Requested tokens (5000) exceed context window of 4096", "4096", "5000"],
     ["ollama", "prompt too long; exceeded max context length by 100 tokens", null, null],
     ["ollama", "the input length exceeds the context length", null, null],
   ])("of a prompt that does not fit is told in OpenAI's words: %s, %s", async (kind, message, limit, tokens) => {

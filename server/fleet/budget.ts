@@ -1,6 +1,7 @@
 // What the workers of one machine may take of it: threads, which must add up to the cores, and roughly how much memory.
 
-import { statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import type { EngineEntry, Model } from "../config.ts";
 
 /**
@@ -51,7 +52,9 @@ export function estimateBytes(entry: Pick<EngineEntry, "models" | "slots">, mode
 
 function sizeOf(file: string): number {
   try {
-    return statSync(file).size;
+    const found = statSync(file);
+    if (!found.isDirectory()) return found.size;
+    return readdirSync(file).reduce((sum, name) => sum + sizeOf(join(file, name)), 0);
   } catch {
     return 0; // not there, not readable, a link to itself: for the worker to say
   }

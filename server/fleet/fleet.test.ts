@@ -43,13 +43,12 @@ test("a pinned model is loading with its progress, then warm, and only then has 
   ]);
 });
 
-test("the engine can be asked for before it is warm, and answers through its socket once it is", async () => {
+test("what serves a model is known before it is warm, and it answers through its socket once it is", async () => {
   const { fleet, pids } = fleetOf([{}]);
-  const engine = fleet.serves("m")!;
-  expect([...engine.features]).toEqual(["seed"]);
+  expect([...fleet.serves("m")!.features]).toEqual(["seed"]);
   expect(fleet.serves("other")).toBeNull();
   await fleet.start();
-  const answer = await engine.send("/v1/chat/completions", new Uint8Array(2), { signal: never });
+  const answer = await fleet.place("m")!.engine.send("/v1/chat/completions", new Uint8Array(2), { signal: never });
   expect(await answer.json()).toEqual({ pid: pids()[0] });
 });
 
@@ -101,11 +100,11 @@ test("a worker that is killed is started again, and calls go to the new one", as
 test("a call that is on its way when the worker dies fails as unreachable, not for ever", async () => {
   const { fleet, pids, until } = fleetOf([{}]);
   await fleet.start();
+  const { engine } = fleet.place("m")!;
   const loading = until(({ state }) => state === "loading");
   process.kill(pids()[0]!, "SIGKILL");
   await loading;
-  const error = await fleet
-    .serves("m")!
+  const error = await engine
     .send("/v1/chat/completions", new Uint8Array(2), { signal: never })
     .catch((thrown) => thrown);
   expect(error.name).toBe("EngineUnreachable");
@@ -130,14 +129,45 @@ test("a model that cannot be loaded has failed with its reason, and is not tried
   expect(pids()).toHaveLength(2);
 });
 
-test("a worker that crashes in a loop is started with growing pauses, and never given up", async () => {
-  const { fleet, sleeps, log } = fleetOf([...Array(10).fill({ exit: 1, words: "boom" }), {}], { random: () => 1 });
+test("a worker that was warm and crashes in a loop is started with growing pauses, and never given up", async () => {
+  const lives = [{}, ...Array(9).fill({ exit: 1, words: "boom" }), {}];
+  const { fleet, sleeps, log, pids, until } = fleetOf(lives, { random: () => 1 });
   await fleet.start();
+  const again = until(({ state }) => state === "warm");
+  process.kill(pids()[0]!, "SIGKILL");
+  await again;
   expect(fleet.ready()).toBe(true);
   const pauses = log.filter(({ text }) => text === "worker ended").map(({ restartInMs }) => restartInMs);
   expect(pauses).toEqual([250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
   for (const pause of pauses) expect(sleeps).toContain(pause as number);
 }, 20_000);
+
+test("a worker that never got warm is given up after five tries, with its last words, until told to try again", async () => {
+  const { fleet, log, pids, until } = fleetOf([...Array(5).fill({ exit: 1, words: "no such device" }), {}]);
+  await fleet.start();
+  expect(fleet.states()).toMatchObject([
+    {
+      state: "failed",
+      reason:
+        "It ended 5 times before it was ever warm. Its process ended (exit code 1). Its last words: no such device",
+    },
+  ]);
+  expect(pids()).toHaveLength(5);
+  expect(log.at(-1)).toMatchObject({ text: "worker failed for good", lastWords: ["no such device"] });
+  const warm = until(({ state }) => state === "warm");
+  fleet.reload("e");
+  await warm;
+});
+
+test("a worker whose numbers are none is not warm, though it answers", async () => {
+  const nan = { answer: { choices: [{ logprobs: { content: [{ token: "x", logprob: null }] } }] } };
+  const { fleet, states, log } = fleetOf([nan, {}]);
+  await fleet.start();
+  expect(states.filter(({ state }) => state === "warm")).toHaveLength(1);
+  expect(log.find(({ text }) => text === "worker ended")).toMatchObject({
+    reason: "The model m reckons with numbers that are none (NaN): its weights are damaged.",
+  });
+});
 
 test("a loaded worker that does not answer its first request is not warm", async () => {
   const { fleet, states, log } = fleetOf([{ status: 500 }, { dieOnCall: true }, {}]);
@@ -280,6 +310,20 @@ test("no worker outlives a parent that is killed", async () => {
   const until = performance.now() + 2_000;
   while (isAlive(pid) && performance.now() < until) await Bun.sleep(10);
   expect(isAlive(pid)).toBe(false);
+  rmSync(folder, { recursive: true });
+}, 10_000);
+
+test("nor does one whose thread is busy and sees nothing", async () => {
+  const orphan = [process.execPath, join(import.meta.dir, "test-orphan.ts"), "stuck"];
+  const parent = Bun.spawn(orphan, { stdout: "pipe" });
+  const { value } = await parent.stdout.getReader().read();
+  const { pid, folder } = JSON.parse(new TextDecoder().decode(value)) as { pid: number; folder: string };
+  expect(isAlive(pid)).toBe(true);
+  parent.kill("SIGKILL");
+  const until = performance.now() + 2_000;
+  while (isAlive(pid) && performance.now() < until) await Bun.sleep(10);
+  expect(isAlive(pid)).toBe(process.platform !== "linux");
+  if (process.platform !== "linux") process.kill(pid, "SIGKILL");
   rmSync(folder, { recursive: true });
 }, 10_000);
 

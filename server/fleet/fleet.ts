@@ -2,18 +2,26 @@
 // Who may call and who waits for a slot is admission's affair; what becomes of a call that an engine drops, the relay's.
 
 import { availableParallelism } from "node:os";
-import { ApiError, type ModelState, type WorkerModel } from "@oxbow/contract";
-import type { EngineEntry, EngineKind, Model } from "../config.ts";
-import { createEngine, type Engine } from "../engines/engines.ts";
+import { ApiError, type ModelState } from "@oxbow/contract";
+import type { EngineEntry, EngineKind, Limits, Model } from "../config.ts";
+import type { Engine } from "../engines/engines.ts";
 import { estimateBytes, threadBudget } from "./budget.ts";
+import { bestOf, openTo, placeIn, poolOf, type Wish } from "./group.ts";
+import type { Outcome } from "./health.ts";
+import { createLocal } from "./local.ts";
 import type { Environment } from "./process.ts";
-import { prove } from "./proof.ts";
-import { createSlots, type Slots } from "./slots.ts";
+import { createRemote } from "./remote.ts";
+import { createReplica, type Host, type HostState, type Load, type Replica } from "./replica.ts";
+import { type Served, servedBy } from "./served.ts";
 import { socketFolder } from "./sockets.ts";
-import { type Clock, createWorker, type Log, realClock, type Worker, type WorkerState } from "./worker.ts";
+import { replaces, servedIds, workerModels } from "./table.ts";
+import { type Clock, type Log, realClock } from "./worker.ts";
 
 // The gateway relays what an engine answers, and asks the fleet for it.
 export { type Engine, type EngineAnswer, EngineUnreachable, type EventStream, type Frame } from "../engines/engines.ts";
+export type { Wish } from "./group.ts";
+export type { Outcome } from "./health.ts";
+export type { Served } from "./served.ts";
 export type { Log } from "./worker.ts";
 
 /** A slot of a warm engine, held until it is released. */
@@ -21,6 +29,8 @@ export interface Placement {
   readonly engine: Engine;
   /** Gives the slot back. Further calls do nothing. */
   release(): void;
+  /** What became of the call, for the engine's standing. */
+  report(outcome: Outcome): void;
 }
 
 export interface ModelStatus {
@@ -31,47 +41,78 @@ export interface ModelStatus {
   /** Why it failed, or why it is loading again. */
   reason?: string;
   simulated: boolean;
-  /** The id of the engine that serves it. */
+  /** The id of the engine that serves it; of several the one that says most about it. */
   engine: string;
+}
+
+/** One engine, as the operator sees it. */
+export interface EngineStatus {
+  id: string;
+  kind: string;
+  /** Of a server elsewhere. */
+  url?: string;
+  models: string[];
+  state: ModelState | "draining" | "ejected";
+  reason?: string;
+  slots: number;
+  used: number;
+  weight: number;
+  /** Of its weight, while it comes back: 0 to 1. */
+  share: number;
+  tags: readonly string[];
+  accounts?: readonly string[];
+  /** What its metrics said within the last seconds. */
+  load: Load | null;
 }
 
 export interface Fleet {
   /** Starts all engines. Resolves when every pinned model is warm (it answered a request) or failed, or on `stop`. */
   start(): Promise<void>;
-  /** The engine for a model, whether or not it is warm. */
-  serves(modelId: string): Engine | null;
+  /** What serves a model, whether or not it is warm. @param accountId whose calls: engines for others are left out */
+  serves(modelId: string, accountId?: string): Served | null;
   /**
-   * Takes a slot of the model's engine. Null: all are taken, wait for `onFree`.
+   * Takes a slot of one of the model's engines. Null: none is free, wait for `onFree`.
    *
    * @throws ApiError `model_not_ready` with a guess of how long, `model_failed` with the reason
    */
-  place(modelId: string): Placement | null;
+  place(modelId: string, wish?: Wish): Placement | null;
+  /** Accounts with the same answer are served by the same engines. */
+  pool(modelId: string, accountId: string): string;
   /**
-   * `place` may now say something else for this model: a slot became free, or its engine became warm, or failed. Models of
+   * `place` may now say something else for this model: a slot became free, or an engine became warm, or failed. Models of
    * one engine are told in turn, while there are free slots. Listeners must not throw.
    */
   onFree(listener: (modelId: string) => void): void;
   states(): ModelStatus[];
-  /** Every change of what `states` says. Listeners must not throw. */
+  engines(): EngineStatus[];
+  /** Every change of a model's state on one of its engines. Listeners must not throw. */
   onChange(listener: (status: ModelStatus) => void): void;
-  /** Whether every pinned model is warm at this moment. */
-  ready(): boolean;
-  /** Starts an engine again that failed for good, because the operator has repaired what it lacked. */
-  reload(engineId: string): void;
   /** How many slots each engine has, and how many of them are taken. */
   loads(): { engine: string; kind: string; slots: number; used: number }[];
-  /** Memory that an engine will take, roughly. See budget.ts. */
+  /** Whether every pinned model is warm at this moment, on one engine at least. */
+  ready(): boolean;
+  /**
+   * From now on these are the engines. Calls that run on one that is gone or is another now end there.
+   * @throws Error when they cannot be built; then nothing has changed
+   */
+  apply(table: EngineTable): void;
+  /** Starts an engine again that failed for good, because the operator has repaired what it lacked. */
+  reload(engineId: string): void;
+  /** Memory that an engine will take here, roughly. See budget.ts. */
   estimateBytes(entry: EngineEntry): number;
   /** Ends all workers: asks first, kills after a bounded wait. No process of ours is left when it resolves. */
   stop(): Promise<void>;
 }
 
-export interface FleetOptions {
+export interface EngineTable {
   engines: readonly EngineEntry[];
   kinds: Readonly<Record<string, EngineKind>>;
+}
+
+export interface FleetOptions extends EngineTable {
   models: readonly Model[];
   log: Log;
-  /** What workers inherit, less what they have no use for. */
+  /** What workers inherit, less what they have no use for; and where the keys of servers elsewhere are. */
   env: Environment;
   /** From a worker's start until it is warm. */
   loadMsMax: number;
@@ -79,166 +120,248 @@ export interface FleetOptions {
   stopMsMax?: number;
   /** What all workers together may use. */
   cores?: number;
+  /** Ids of the classes of callers, the first goes first. */
+  classes?: readonly string[];
+  limits?: Partial<FleetLimits>;
   clock?: Clock;
   /** 0 to 1. */
   random?: () => number;
 }
 
+type FleetLimits = Pick<Limits, "ejectErrorsMax" | "lookMs" | "slowStartMs" | "loadPercentMax">;
+
+const LIMITS: FleetLimits = { ejectErrorsMax: 5, lookMs: 5_000, slowStartMs: 30_000, loadPercentMax: 125 };
+
 /** Longer than a worker takes to end; short enough that an orchestrator does not kill us first. */
 const STOP_MS_MAX = 5_000;
 
-/** For models of which nobody has published it: enough for any prompt that is sent to try them. */
-const CONTEXT_TOKENS_UNKNOWN = 8_192;
-
-/** An engine and what is behind it. */
-interface Host {
-  entry: EngineEntry;
-  engine: Engine;
-  models: WorkerModel[];
-  slots: Slots;
-  worker: Worker;
-  /** Index of the model whose turn it is when a slot becomes free. */
-  turn: number;
-  /** Resolves when it is warm, failed or stopped for the first time. */
-  settled: PromiseWithResolvers<void>;
-}
+/** Between two readings of the engines' metrics, and looks at what is due. */
+const TICK_MS = 1_000;
 
 export function createFleet(options: FleetOptions): Fleet {
+  const { log, clock = realClock, random = Math.random, stopMsMax = STOP_MS_MAX } = options;
+  const limits = { ...LIMITS, ...options.limits };
   const freeListeners: ((modelId: string) => void)[] = [];
   const changeListeners: ((status: ModelStatus) => void)[] = [];
   const folder = socketFolder(options.env.XDG_RUNTIME_DIR);
-  const threads = threadBudget(options.engines, options.cores ?? availableParallelism());
-  const hosts = options.engines.map(createHost);
-  const byModel = new Map(hosts.flatMap((host) => host.models.map(({ id }) => [id, host])));
+  let table: EngineTable = options;
+  let replicas: Replica[] = [];
+  /** Those that finish what they have begun. */
+  const leaving = new Map<Replica, PromiseWithResolvers<void>>();
+  let groups = new Map<string, Replica[]>();
+  let turn = 0;
+  let phase: "new" | "starting" | "started" | "stopped" = "new";
+  let ticking: ReturnType<typeof setInterval> | undefined;
 
-  function createHost(entry: EngineEntry): Host {
-    const kind = options.kinds[entry.kind];
-    if (kind?.worker === undefined) throw new Error(`engine ${entry.id}: its kind ${entry.kind} has no worker`);
-    const { id, slots } = entry;
-    const socket = folder.next();
-    const models = modelsOf(entry, options);
-    const { features, simulated } = kind;
-    const engine = createEngine({ id, kind: entry.kind, features, simulated, slots, address: { socket } });
-    const host: Host = {
+  function build(entry: EngineEntry, from: EngineTable): Replica {
+    const kind = from.kinds[entry.kind];
+    if (kind === undefined) throw new Error(`engine ${entry.id}: its kind ${entry.kind} has no worker`);
+    const models = workerModels(entry, from.engines, options.models);
+    const onState = (state: HostState) => announceState(replica, state);
+    const common = { kind, models, env: options.env, log, loadMsMax: options.loadMsMax, clock, random, onState };
+    const host: Host = kind.remote
+      ? createRemote(entry, { ...common, classes: options.classes ?? [], onTried: () => replica.settled.resolve() })
+      : createLocal(entry, { ...common, socket: folder.next(), threads: threadsOf(entry, from), stopMsMax });
+    const replica = createReplica({
       entry,
-      engine,
-      models,
-      turn: 0,
-      settled: Promise.withResolvers(),
-      slots: createSlots(slots, () => announceFree(host)),
-      worker: createWorker({
-        id,
-        path: kind.worker,
-        config: { socket, models, slots, threads: threads.get(id) ?? 1, options: entry.options },
-        env: options.env,
-        prove: (signal) => prove(engine, models, signal),
-        onState: (state) => announceState(host, state),
-        log: options.log,
-        loadMsMax: options.loadMsMax,
-        stopMsMax: options.stopMsMax ?? STOP_MS_MAX,
-        clock: options.clock ?? realClock,
-        random: options.random ?? Math.random,
-      }),
-    };
-    return host;
+      host,
+      now: clock.now,
+      onFree: announceFree,
+      log,
+      errorsMax: limits.ejectErrorsMax,
+      lookMs: limits.lookMs,
+      slowStartMs: limits.slowStartMs,
+    });
+    replica.draining = entry.drain === true;
+    return replica;
+  }
+
+  function threadsOf(entry: EngineEntry, { engines, kinds }: EngineTable): number {
+    const here = engines.filter(({ kind }) => kinds[kind]?.worker !== undefined);
+    return threadBudget(here, options.cores ?? availableParallelism()).get(entry.id) ?? 1;
+  }
+
+  function regroup(): void {
+    groups = new Map();
+    for (const replica of replicas) {
+      for (const id of servedIds(replica.entry, table.engines, options.models)) {
+        const group = groups.get(id);
+        if (group) group.push(replica);
+        else groups.set(id, [replica]);
+      }
+    }
   }
 
   /** In turn: the model after the one that got a slot last is the first to be asked. */
-  function announceFree(host: Host) {
-    if (host.worker.state().state !== "warm") return; // its becoming warm is announced
-    const from = host.turn;
-    for (let step = 0; step < host.models.length && host.slots.free > 0; step++) {
+  function announceFree(replica: Replica): void {
+    const { host, slots } = replica;
+    if (leaving.has(replica)) return void leaveWhenIdle(replica);
+    if (host.state().state !== "warm") return; // its becoming warm is announced
+    const from = replica.turn;
+    for (let step = 0; step < host.models.length && slots.free > 0; step++) {
       const { id } = host.models[(from + step) % host.models.length]!;
       for (const listener of freeListeners) listener(id);
     }
   }
 
-  function announceState(host: Host, { state }: WorkerState) {
-    if (state !== "loading") host.settled.resolve();
-    for (const status of statesOf(host)) for (const listener of changeListeners) listener(status);
-    if (state === "warm") announceFree(host);
+  function announceState(replica: Replica, { state }: HostState): void {
+    if (state !== "loading") replica.settled.resolve();
+    if (leaving.has(replica)) return;
+    // At the start all come together, and nobody is careful: else nobody would serve.
+    if (state === "warm") replica.health.appeared(phase === "started");
+    for (const status of statusesOf(replica)) for (const listener of changeListeners) listener(status);
+    if (state === "warm") {
+      announceFree(replica);
+      for (const each of replicas) if (each !== replica && each.entry.id === replica.entry.id) leave(each);
+    }
     // Who waits in line for it is to hear it too.
-    if (state === "failed") for (const { id } of host.models) for (const listener of freeListeners) listener(id);
+    if (state === "failed")
+      for (const { id } of replica.host.models) for (const listener of freeListeners) listener(id);
   }
+
+  /** Takes no more calls, finishes those it has, and ends. */
+  function leave(replica: Replica): void {
+    if (leaving.has(replica)) return;
+    replica.draining = true;
+    leaving.set(replica, Promise.withResolvers());
+    replicas = replicas.filter((each) => each !== replica);
+    regroup();
+    leaveWhenIdle(replica);
+  }
+
+  function leaveWhenIdle(replica: Replica): void {
+    if (replica.slots.taken > 0) return;
+    const gone = leaving.get(replica)!;
+    log.info({ engine: replica.entry.id }, "engine left");
+    replica.settled.resolve();
+    void replica.host.stop().then(() => {
+      leaving.delete(replica);
+      gone.resolve();
+    });
+  }
+
+  function tick(): void {
+    for (const { host, health, poll } of replicas) {
+      if (host.state().state !== "warm") continue;
+      health.tick();
+      void poll();
+    }
+  }
+
+  replicas = options.engines.map((entry) => build(entry, table));
+  regroup();
 
   return {
     async start() {
+      phase = "starting";
       folder.create();
-      for (const host of hosts) host.worker.start();
-      await Promise.all(hosts.filter((host) => host.entry.pinned).map((host) => host.settled.promise));
+      for (const { host } of replicas) host.start();
+      ticking = setInterval(tick, TICK_MS);
+      const pinned = replicas.filter(({ entry }) => entry.pinned && !entry.drain);
+      await Promise.all(pinned.map(({ settled }) => settled.promise));
+      if (phase === "starting") phase = "started";
     },
 
-    serves: (modelId) => byModel.get(modelId)?.engine ?? null,
+    serves: (modelId, accountId) => servedBy(openTo(groups.get(modelId) ?? [], accountId)),
 
-    place(modelId) {
-      const host = byModel.get(modelId);
-      if (host === undefined) throw new ApiError("model_failed", `No engine here serves the model \`${modelId}\`.`);
-      refuseUnlessWarm(host.worker, modelId);
-      const release = host.slots.take();
-      if (release === null) return null;
-      host.turn = (host.models.findIndex(({ id }) => id === modelId) + 1) % host.models.length;
-      return { engine: host.engine, release };
+    place(modelId, wish = {}) {
+      const group = groups.get(modelId);
+      if (group === undefined) throw new ApiError("model_failed", `No engine here serves the model \`${modelId}\`.`);
+      const placed = placeIn(group, modelId, wish, limits.loadPercentMax / 100, turn++);
+      if (placed === null) return null;
+      const { replica, release } = placed;
+      const { models, engine } = replica.host;
+      replica.turn = (models.findIndex(({ id }) => id === modelId) + 1) % models.length;
+      return { engine, release, report: replica.health.report };
     },
 
+    pool: (modelId, accountId) => poolOf(groups.get(modelId) ?? [], accountId),
     onFree: (listener) => void freeListeners.push(listener),
     onChange: (listener) => void changeListeners.push(listener),
-    states: () => hosts.flatMap(statesOf),
-    ready: () => hosts.every((host) => !host.entry.pinned || host.worker.state().state === "warm"),
-    reload: (engineId) => hosts.find((host) => host.engine.id === engineId)?.worker.reload(),
+    states: () => [...groups].map(([id, group]) => statusOf(bestOf(group), id)),
+    engines: () => replicas.map(engineStatus),
+
     loads: () =>
-      hosts.map(({ entry, slots }) => ({
+      replicas.map(({ entry, slots }) => ({
         engine: entry.id,
         kind: entry.kind,
-        slots: entry.slots,
-        used: entry.slots - slots.free,
+        slots: slots.count,
+        used: slots.taken,
       })),
-    estimateBytes: (entry) => estimateBytes(entry, options.models),
+
+    ready: () =>
+      [...groups.values()].every(
+        (group) =>
+          !group.some(({ entry, draining }) => entry.pinned && !draining) ||
+          group.some(({ host }) => host.state().state === "warm"),
+      ),
+
+    apply(next) {
+      if (phase === "stopped") return;
+      const known = new Map(replicas.map((replica) => [replica.entry.id, replica]));
+      const built: Replica[] = [];
+      const kept: [Replica, EngineEntry][] = [];
+      for (const entry of next.engines) {
+        const replica = known.get(entry.id);
+        const same = replica && !replaces(replica, entry, table, next, options.models);
+        if (same) kept.push([replica, entry]);
+        else built.push(build(entry, next));
+      }
+      // Nothing fails from here on.
+      table = next;
+      for (const [replica, entry] of kept) {
+        replica.entry = entry;
+        replica.slots.count = entry.slots;
+        replica.draining = entry.drain === true;
+      }
+      const ids = new Set(next.engines.map(({ id }) => id));
+      replicas.push(...built);
+      for (const replica of replicas) if (!ids.has(replica.entry.id)) leave(replica);
+      regroup();
+      if (phase !== "new") for (const { host } of built) host.start();
+      for (const [replica] of kept) announceFree(replica);
+    },
+
+    reload: (engineId) => replicas.find(({ entry }) => entry.id === engineId)?.host.reload(),
+    estimateBytes: (entry) => (entry.url === undefined ? estimateBytes(entry, options.models) : 0),
 
     async stop() {
-      await Promise.all(hosts.map((host) => host.worker.stop()));
-      for (const host of hosts) host.settled.resolve();
+      phase = "stopped";
+      clearInterval(ticking);
+      const all = [...replicas, ...leaving.keys()];
+      await Promise.all(all.map(({ host }) => host.stop()));
+      for (const { settled } of all) settled.resolve();
       folder.remove();
     },
   };
 }
 
-function statesOf({ engine, models, worker }: Host): ModelStatus[] {
-  const state = worker.state();
-  return models.map(({ id }) => ({ id, ...state, simulated: engine.simulated, engine: engine.id }));
+function statusOf({ host, entry }: Replica, id: string): ModelStatus {
+  return { id, ...host.state(), simulated: host.engine.simulated, engine: entry.id };
 }
 
-/** @throws ApiError `model_not_ready`, `model_failed` */
-function refuseUnlessWarm(worker: Worker, modelId: string): void {
-  const state = worker.state();
-  if (state.state === "warm") return;
-  if (state.state === "failed") {
-    const text = `The model \`${modelId}\` cannot be served: ${state.reason}`;
-    throw new ApiError("model_failed", text);
-  }
-  const retryAfterMs = worker.warmInMs();
-  const progress = state.state === "loading" && state.progress > 0 ? ` (${Math.floor(state.progress * 100)} %)` : "";
-  const what = state.state === "loading" && state.reason !== undefined ? "is being restarted" : "is loading";
-  const text = `The model \`${modelId}\` ${what}${progress}. Please try again in ${Math.ceil(retryAfterMs / 1000)}s.`;
-  throw new ApiError("model_not_ready", text, { retryAfterMs });
+function statusesOf(replica: Replica): ModelStatus[] {
+  return replica.host.models.map(({ id }) => statusOf(replica, id));
 }
 
-/** "all": every model that no other engine names. */
-function modelsOf(entry: EngineEntry, { engines, models }: FleetOptions): WorkerModel[] {
-  const named = engines.flatMap((other) => (other.models === "all" ? [] : other.models.map(({ id }) => id)));
-  const hosted =
-    entry.models === "all" ? models.filter(({ id }) => !named.includes(id)).map(({ id }) => ({ id })) : entry.models;
-  return hosted.map((host: { id: string; file?: string }) => {
-    const model = models.find(({ id }) => id === host.id);
-    if (model === undefined) throw new Error(`engine ${entry.id}: the model ${host.id} is not in the catalogue`);
-    const { id, aliases, category, capabilities, contextTokens } = model;
-    const file = host.file === undefined ? {} : { file: host.file };
-    return {
-      id,
-      aliases,
-      category,
-      capabilities,
-      contextTokens: contextTokens ?? CONTEXT_TOKENS_UNKNOWN,
-      ...file,
-    };
-  });
+function engineStatus({ entry, host, slots, health, draining, lastLoad }: Replica): EngineStatus {
+  const state = host.state();
+  const { ejectedAt, reason, share } = health.standing();
+  const why = state.state === "warm" ? reason : "reason" in state ? (state.reason ?? null) : null;
+  const shown = draining ? "draining" : state.state === "warm" && ejectedAt !== null ? "ejected" : state.state;
+  return {
+    id: entry.id,
+    kind: entry.kind,
+    ...(entry.url === undefined ? {} : { url: entry.url }),
+    models: host.models.map(({ id }) => id),
+    state: shown,
+    ...(why === null ? {} : { reason: why }),
+    slots: slots.count,
+    used: slots.taken,
+    weight: entry.weight,
+    share,
+    tags: entry.tags,
+    ...(entry.accounts === undefined ? {} : { accounts: entry.accounts }),
+    load: lastLoad(),
+  };
 }

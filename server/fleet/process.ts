@@ -1,5 +1,6 @@
 // One life of a worker process: started with its settings, listened to, killed. What its end means is decided in worker.ts.
 
+import { join } from "node:path";
 import type { WorkerConfig } from "@oxbow/contract";
 import { followLines } from "./lines.ts";
 
@@ -21,6 +22,9 @@ export interface Exit {
 /** A grandchild may hold the pipe open for ever. */
 const DRAIN_MS_MAX = 500;
 
+/** For those that cannot see the end of their input: see there. */
+const WITH_PARENT = join(import.meta.dir, "with-parent.ts");
+
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -35,7 +39,7 @@ export function startProcess(
   env: Environment,
   onLine: (line: string) => void,
 ): WorkerProcess {
-  const child = Bun.spawn([process.execPath, path, JSON.stringify(config)], {
+  const child = Bun.spawn([process.execPath, "--preload", WITH_PARENT, path, JSON.stringify(config)], {
     // Never written to and never closed: it ends when we do, however we end, and the worker with it.
     stdin: "pipe",
     stdout: "ignore",

@@ -7,16 +7,26 @@ interface Proof {
   body: object;
 }
 
+/** A kind that carries these is asked for them: weights that hold numbers which are none make answers all the same. */
+const LOGPROBS = "logprobs";
+
 /** How a model of each category is asked for the least it can do. A category without a row counts on the worker's word. */
-const PROOFS: Record<string, (model: string) => Proof> = {
+const PROOFS: Record<string, (model: string, engine: Engine) => Proof> = {
   chat: oneToken,
   code: oneToken,
   vision: oneToken,
+  embeddings: (model) => ({ path: "/v1/embeddings", body: { model, input: "Hello" } }),
 };
 
-function oneToken(model: string): Proof {
+function oneToken(model: string, engine: Engine): Proof {
   const messages = [{ role: "user", content: "Hello" }];
-  return { path: "/v1/chat/completions", body: { model, messages, max_completion_tokens: 1 } };
+  const logprobs = engine.features.has(LOGPROBS) ? { logprobs: true } : {};
+  return { path: "/v1/chat/completions", body: { model, messages, max_completion_tokens: 1, ...logprobs } };
+}
+
+/** How a model is asked for it; null: its category has no row. */
+export function proofOf({ id, category }: { id: string; category: string }, engine: Engine): Proof | null {
+  return Object.hasOwn(PROOFS, category) ? PROOFS[category]!(id, engine) : null;
 }
 
 /**
@@ -31,12 +41,27 @@ export async function prove(
 ): Promise<void> {
   const provable = models.filter((model) => Object.hasOwn(PROOFS, model.category));
   for (const model of engine.simulated ? provable.slice(0, 1) : provable) {
-    const { path, body } = PROOFS[model.category]!(model.id);
+    const { path, body } = PROOFS[model.category]!(model.id, engine);
     const answer = await engine.send(path, new TextEncoder().encode(JSON.stringify(body)), { signal });
     // Read to its end: an engine that dies over the first token has sent its headers.
     const bytes = await answer.bytes();
     if (!answer.ok || bytes.length === 0) {
       throw new Error(`The model ${model.id} answered its first request with status ${answer.status}.`);
     }
+    if (!isSound(bytes)) {
+      throw new Error(`The model ${model.id} reckons with numbers that are none (NaN): its weights are damaged.`);
+    }
   }
+}
+
+/** False when an answer states the likelihood of a token and it is no number; JSON has null for such. */
+function isSound(bytes: Uint8Array): boolean {
+  let answer: { choices?: { logprobs?: { content?: { logprob?: unknown }[] | null } | null }[] };
+  try {
+    answer = JSON.parse(Buffer.from(bytes).toString());
+  } catch {
+    return true; // not for us to judge: it did answer
+  }
+  const stated = answer.choices?.[0]?.logprobs?.content?.[0];
+  return stated === undefined || (typeof stated.logprob === "number" && Number.isFinite(stated.logprob));
 }

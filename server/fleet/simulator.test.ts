@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from "bun:test";
 import { loadConfig } from "../config.ts";
-import { createFleet } from "./fleet.ts";
+import { createFleet, type Placement } from "./fleet.ts";
 
 // The fleet with the project's own tables and the worker that every laptop can run.
 const config = loadConfig({ env: {}, simulate: true });
@@ -19,10 +19,10 @@ const fleet = createFleet({
 afterAll(() => fleet.stop());
 
 const pid = () => log.findLast(({ text }) => text === "worker started")!.pid as number;
-const call = (modelId: string, more: object, signal: AbortSignal) => {
+const call = ({ engine }: Placement, modelId: string, more: object, signal: AbortSignal) => {
   const messages = [{ role: "user", content: "Count." }];
   const body = JSON.stringify({ model: modelId, messages, ...more });
-  return fleet.serves(modelId)!.send("/v1/chat/completions", new TextEncoder().encode(body), { signal });
+  return engine.send("/v1/chat/completions", new TextEncoder().encode(body), { signal });
 };
 
 test("one simulator makes the whole catalogue warm", async () => {
@@ -37,7 +37,9 @@ test("killed under sixteen streams it breaks them off, comes back, and answers t
   const model = fleet.states()[0]!.id;
   const { signal } = new AbortController();
   const placements = Array.from({ length: 16 }, () => fleet.place(model)!);
-  const streams = await Promise.all(placements.map(() => call(model, { stream: true, max_tokens: 4_000 }, signal)));
+  const streams = await Promise.all(
+    placements.map((placement) => call(placement, model, { stream: true, max_tokens: 4_000 }, signal)),
+  );
   expect(streams.map(({ status }) => status)).toEqual(Array(16).fill(200));
   const readers = streams.map((stream) => stream.body!.getReader());
   await Promise.all(readers.map((reader) => reader.read()));
@@ -53,7 +55,7 @@ test("killed under sixteen streams it breaks them off, comes back, and answers t
   await warm;
   for (const placement of placements) placement.release();
   const placement = fleet.place(model)!;
-  const answer = await call(model, { max_tokens: 1 }, signal);
+  const answer = await call(placement, model, { max_tokens: 1 }, signal);
   expect(answer.status).toBe(200);
   await answer.bytes();
   placement.release();

@@ -1,5 +1,6 @@
 // A worker for the fleet's tests: a real process on a real socket that keeps the worker protocol and misbehaves on order.
 // `options.lives` says how each life goes, the last one for all that follow; `options.livesFile` counts them.
+// A call to a path that ends in /stuck blocks its thread for good.
 
 import { appendFileSync, readFileSync, rmSync, writeSync } from "node:fs";
 import type { WorkerConfig } from "@oxbow/contract";
@@ -22,6 +23,8 @@ export interface Behaviour {
   status?: number;
   /** Ends with code 1 when a call comes. */
   dieOnCall?: boolean;
+  /** The body that calls are answered with. */
+  answer?: unknown;
   ignoreSigterm?: boolean;
   /** Megabytes written to standard error before listening, as lines or as one. */
   floodMb?: number;
@@ -61,6 +64,8 @@ function listen() {
         return Response.json({ state: polled++ >= polls ? "warm" : "loading", progress });
       }
       if (how.dieOnCall) process.exit(1);
+      if (new URL(request.url).pathname.endsWith("/stuck")) Bun.sleepSync(3_600_000);
+      if (how.answer !== undefined) return Response.json(how.answer);
       return Response.json({ pid: process.pid }, { status: how.status ?? 200 });
     },
   });

@@ -14,7 +14,7 @@ export type WorkerState =
   | { state: "failed"; reason: string };
 
 export interface Worker {
-  /** Starts the process, and from then on starts it again whenever it ends. */
+  /** Starts the process, and from then on starts it again whenever it ends. Also after a stop that has resolved. */
   start(): void;
   state(): WorkerState;
   /** A guess, in milliseconds: when to ask again while it is loading. */
@@ -73,6 +73,12 @@ const WARM_IN_MS_GUESS = 2_000;
 const WARM_IN_MS_MIN = 500;
 const WARM_IN_MS_MAX = 30_000;
 
+/** A worker that answered and then says nothing for so long is stuck: loading leaves its thread free. */
+const SILENT_MS_MAX = 60_000;
+
+/** Lives in a row that ended before the worker was ever warm: the next would too, until somebody repairs what it lacks. */
+const COLD_FAILURES_MAX = 5;
+
 /** A worker that was warm for this long has not failed at starting: its next failure is its first. */
 const WARM_MS_HEALTHY = 60_000;
 
@@ -96,18 +102,22 @@ export function createWorker(options: WorkerOptions): Worker {
   /** Life after life, until `stop`. */
   async function supervise() {
     let failures = 0;
+    let everWarm = false;
     let reason: string | undefined;
     while (!stopping) {
       const life = await live(reason);
       if (stopping) break;
       pause = new AbortController();
-      if (life.fatal !== undefined) {
-        enter({ state: "failed", reason: life.fatal });
+      failures = life.warmMs >= WARM_MS_HEALTHY ? 1 : failures + 1;
+      everWarm ||= life.warmMs > 0;
+      const fatal = life.fatal ?? (!everWarm && failures >= COLD_FAILURES_MAX ? hopeless(failures, life) : undefined);
+      if (fatal !== undefined) {
+        log.error({ engine: id, reason: fatal, lastWords: life.lastWords }, "worker failed for good");
+        enter({ state: "failed", reason: fatal });
         await aborted(pause.signal);
         failures = 0;
         reason = undefined;
       } else {
-        failures = life.warmMs >= WARM_MS_HEALTHY ? 1 : failures + 1;
         reason = life.end;
         const waitMs = backoffMs(failures, options.random());
         startAt = clock.now() + waitMs;
@@ -163,9 +173,7 @@ export function createWorker(options: WorkerOptions): Worker {
     await loaded;
     rmSync(config.socket, { force: true });
     const lastWords = await worker.lastWords();
-    const fatal = fatalOf(exit, lastWords);
-    if (fatal !== undefined) log.error({ engine: id, reason: fatal, lastWords }, "worker failed for good");
-    return { end, fatal, lastWords, warmMs: warmAt === undefined ? 0 : clock.now() - warmAt };
+    return { end, fatal: fatalOf(exit, lastWords), lastWords, warmMs: warmAt === undefined ? 0 : clock.now() - warmAt };
   }
 
   /** Resolves when the worker has loaded and proved itself. */
@@ -174,8 +182,13 @@ export function createWorker(options: WorkerOptions): Worker {
     let pollMs = POLL_MS_MIN;
     const leftMs = () => startAt + options.loadMsMax - clock.now();
     const late = `It was not ready within ${options.loadMsMax / 1000} s.`;
+    let heardAt: number | undefined;
     for (;;) {
       const health = await fetchHealth(config.socket, gone);
+      if (health !== null) heardAt = clock.now();
+      else if (heardAt !== undefined && clock.now() - heardAt > SILENT_MS_MAX) {
+        throw new Error(`It said nothing for ${SILENT_MS_MAX / 1000} s while it loaded.`);
+      }
       if (health?.state === "warm") break;
       if (health !== null && health.progress > progress) {
         progress = health.progress;
@@ -193,7 +206,9 @@ export function createWorker(options: WorkerOptions): Worker {
 
   return {
     start() {
-      supervision ??= supervise();
+      if (supervision !== undefined) return;
+      stopping = false;
+      supervision = supervise();
     },
     state: () => state,
 
@@ -217,6 +232,7 @@ export function createWorker(options: WorkerOptions): Worker {
       done.abort();
       running?.kill("SIGKILL");
       await ended;
+      supervision = undefined;
     },
   };
 }
@@ -230,11 +246,17 @@ interface Life {
   lastWords: string[];
 }
 
+function hopeless(failures: number, { end, lastWords }: Life): string {
+  const words = lastWords.at(-1);
+  return `It ended ${failures} times before it was ever warm. ${end}${words === undefined ? "" : ` Its last words: ${words}`}`;
+}
+
 const BACKOFF_MS_MIN = 250;
 const BACKOFF_MS_MAX = 30_000;
 
 /**
- * How long to wait before the next start: doubling from a quarter second, never more than half a minute, never given up.
+ * How long to wait before the next start: doubling from a quarter second, never more than half a minute. One that
+ * was warm before is never given up.
  * Between half of it and all of it, so that workers that fell together do not all load at the same moment.
  *
  * @param failures in a row, at least 1

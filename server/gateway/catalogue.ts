@@ -2,33 +2,33 @@
 
 import { ApiError, type Feature } from "@oxbow/contract";
 import type { Model } from "../config.ts";
-import type { Engine } from "../fleet/fleet.ts";
+import type { Served } from "../fleet/fleet.ts";
 import type { Exchange } from "./exchange.ts";
 
 export interface Catalogue {
   models: readonly Model[];
   find(name: string): Model | undefined;
-  /** What `model` can do on `engine`: what the kind of engine carries, and of the model's own abilities those it has. */
-  featuresOf(model: Model, engine: Engine): ReadonlySet<string>;
+  /** What `model` can do where it is served: what its engines carry, and of the model's own abilities those it has. */
+  featuresOf(model: Model, served: Served): ReadonlySet<string>;
 }
 
 export function createCatalogue(models: readonly Model[]): Catalogue {
   const byName = new Map<string, Model>();
   for (const model of models) for (const name of [model.id, ...model.aliases]) byName.set(name, model);
-  const features = new Map<string, ReadonlySet<string>>();
+  /** By the engines' own set, of which there are few; another one after a reload. */
+  const features = new Map<string, WeakMap<ReadonlySet<string>, ReadonlySet<string>>>();
 
   return {
     models,
     find: (name) => byName.get(name),
-    featuresOf: (model, engine) => {
-      const key = `${model.id} ${engine.id}`;
-      let set = features.get(key);
-      if (!set) {
-        set = new Set(
-          [...engine.features].filter((name) => !OF_THE_MODEL.has(name) || model.capabilities.includes(name)),
-        );
-        features.set(key, set);
-      }
+    featuresOf: (model, served) => {
+      const ofModel = features.get(model.id) ?? new WeakMap();
+      features.set(model.id, ofModel);
+      const known = ofModel.get(served.features);
+      if (known) return known;
+      const has = (name: string) => !OF_THE_MODEL.has(name) || model.capabilities.includes(name);
+      const set = new Set([...served.features].filter(has));
+      ofModel.set(served.features, set);
       return set;
     },
   };

@@ -60,6 +60,7 @@ export function createGateway({ models, ...given }: GatewayOptions) {
     /** @param keepOpen lifts the server's idle time-out for this request */
     async handle(request: Request, keepOpen: () => void): Promise<Response> {
       const exchange = createExchange(request, pathOf(request.url), rooms, keepOpen);
+      exchange.trace = rooms.traces.begin(request.headers);
       const response = await answer(exchange).catch((error) => sendError(exchange, error));
       // A stream goes on, and says itself when it has ended.
       if (!exchange.record.stream) conclude(exchange, response.status);

@@ -2,6 +2,7 @@
 
 import { ApiError, type RelayedError } from "@oxbow/contract";
 import type { RequestRecord } from "../metrics/metrics.ts";
+import type { Attributes } from "../traces/traces.ts";
 import type { Exchange } from "./exchange.ts";
 
 export function createRecord(id: string, request: Request): RequestRecord {
@@ -48,4 +49,31 @@ export function conclude(exchange: Exchange, status: number): void {
     record.plan = `${caller.plan.id}@${caller.plan.version}`;
   }
   rooms.observe(record);
+  exchange.trace?.end(`${record.method} ${record.endpoint}`, attributesOf(record), record.code);
+}
+
+/** Under OpenTelemetry's names where there are any: semantic conventions for HTTP and for generative AI, read 2026-11-21. */
+function attributesOf(record: RequestRecord): Attributes {
+  return {
+    "http.request.method": record.method,
+    "http.route": record.endpoint,
+    "http.response.status_code": record.status,
+    "oxbow.request_id": record.id,
+    "oxbow.units": record.units,
+    ...(record.code !== "" && { "error.type": record.code }),
+    ...(record.plan !== "" && { "oxbow.plan": record.plan }),
+    ...(record.model !== "" && {
+      "gen_ai.request.model": record.model,
+      "gen_ai.response.model": record.servedModel || record.model,
+      "gen_ai.usage.input_tokens": record.tokensIn,
+      "gen_ai.usage.output_tokens": record.tokensOut,
+    }),
+    ...(record.waitedMs !== null && {
+      "oxbow.class": record.priority,
+      "oxbow.engine": record.engine,
+      "oxbow.queue_ms": record.waitedMs,
+    }),
+    ...(record.firstTokenMs !== null && { "oxbow.first_token_ms": record.firstTokenMs }),
+    ...(record.outcome !== "" && { "oxbow.outcome": record.outcome }),
+  };
 }

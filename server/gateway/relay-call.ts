@@ -4,8 +4,17 @@
 import { ApiError, ERRORS, type Feature, RelayedError, USAGE_FIELD } from "@oxbow/contract";
 import type { Measure, Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
-import { type Engine, type EngineAnswer, EngineUnreachable, type EventStream, type Frame } from "../fleet/fleet.ts";
+import {
+  type Engine,
+  type EngineAnswer,
+  EngineUnreachable,
+  type EventStream,
+  type Frame,
+  type Outcome,
+  type Served,
+} from "../fleet/fleet.ts";
 import { LedgerUnavailable } from "../ledger/ledger.ts";
+import { affinityOf } from "./affinity.ts";
 import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
 import { bytesFor } from "./forward.ts";
@@ -16,8 +25,8 @@ import { bytesWire, type Course, sendStream, type Translation } from "./stream.t
 
 export interface RelayCall {
   model: Model;
-  /** The engine that serves it. */
-  engine: Engine;
+  /** What serves it. */
+  engine: Served;
   /** Path at the engine: `/v1/chat/completions`. */
   path: string;
   /** The body as it came; a form as `writeForm` wrote it. */
@@ -65,13 +74,13 @@ export interface Prepared {
 }
 
 /**
- * The engine that serves `model` here, whether or not it is free.
+ * What serves `model` here for this caller, whether or not it is free.
  * @throws ApiError `model_not_found`
  */
-export function engineOf(exchange: Exchange, model: Model): Engine {
+export function engineOf(exchange: Exchange, model: Model): Served {
   const hint = " It is in the catalogue, but no engine here serves it.";
   exchange.record.model = model.id;
-  return exchange.rooms.fleet.serves(model.id) ?? notFound(model.id, hint);
+  return exchange.rooms.fleet.serves(model.id, exchange.caller?.accountId) ?? notFound(model.id, hint);
 }
 
 /** For refusals: a model served here that has a feature and that the caller may use. */
@@ -79,7 +88,7 @@ export function otherModel(exchange: Exchange): (feature: Feature) => string | n
   const { admission, catalogue, fleet } = exchange.rooms;
   return (feature) => {
     const has = (model: Model) => {
-      const engine = fleet.serves(model.id);
+      const engine = fleet.serves(model.id, exchange.caller?.accountId);
       return engine !== null && catalogue.featuresOf(model, engine).has(feature);
     };
     const found = catalogue.models.find((model) => admission.allows(exchange.caller!, model) && has(model));
@@ -156,9 +165,10 @@ interface Opened {
 async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: Claim | null): Promise<Opened> {
   const { signal } = hangUp;
   let prepared: Prepared | null;
-  let ticket: Ticket<Engine>;
+  let ticket: Ticket<Engine, Outcome>;
   try {
     prepared = (await call.prepare?.(signal)) ?? null;
+    exchange.trace?.part("queue", "internal");
     ticket = await admit(exchange, call, prepared, signal);
   } catch (error) {
     claim?.free();
@@ -168,7 +178,7 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   try {
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
     if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
-    const { engine } = ticket;
+    const { engine } = ticket.seat;
     const headers = fieldsFor(engine, exchange, call);
     const bytes = bytesOf(call, prepared, ticket);
     const contentType = prepared?.form?.contentType ?? call.contentType;
@@ -192,7 +202,7 @@ function neverBegun(cause: unknown): never {
 }
 
 /** What is sent: the caller's own length, unless the plan allows less. */
-function bytesOf(call: RelayCall, prepared: Prepared | null, { outputTokensMax }: Ticket<Engine>): Uint8Array {
+function bytesOf(call: RelayCall, prepared: Prepared | null, { outputTokensMax }: Ticket<Engine, Outcome>): Uint8Array {
   const { model, body, received, contentType, outputTokens, outputField } = call;
   if (prepared?.form) return prepared.form.bytes;
   if (contentType !== undefined) return received;
@@ -206,7 +216,7 @@ function admit(
   call: RelayCall,
   prepared: Prepared | null,
   signal: AbortSignal,
-): Promise<Ticket<Engine>> {
+): Promise<Ticket<Engine, Outcome>> {
   return exchange.rooms.admission.admit({
     caller: exchange.caller!,
     model: call.model,
@@ -221,6 +231,7 @@ function admit(
     inputField: call.inputField,
     outputTokens: call.outputTokens,
     choices: call.generations,
+    affinity: affinityOf(call.model.id, call.body),
     measures: [...(call.measures ?? []), ...(prepared?.measures ?? [])],
     signal,
   });
@@ -274,10 +285,12 @@ const UNREACHABLE_RETRY_MS = 1_000;
 
 /**
  * Streams are asked to tell their token counts. The simulator also gets what a caller tells it: what to do, and that an SDK
- * is trying again. No other engine gets fields of a caller.
+ * is trying again. No other engine gets fields of a caller; of a request that is traced each gets our own part of the trace.
  */
-function fieldsFor(engine: Engine, exchange: Exchange, { stream }: RelayCall): Record<string, string> {
+function fieldsFor(engine: Engine, exchange: Exchange, { stream, model }: RelayCall): Record<string, string> {
   const fields: Record<string, string> = stream ? { [USAGE_FIELD]: "1" } : {};
+  const traced = exchange.trace?.part(`engine ${engine.id}`, "client", { "gen_ai.request.model": model.id });
+  if (traced !== undefined) fields.traceparent = traced;
   if (!engine.simulated) return fields;
   const { headers } = exchange.request;
   for (const name of ["x-simulate", "x-stainless-retry-count"]) {

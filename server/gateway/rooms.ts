@@ -4,17 +4,18 @@ import type { UsageToday } from "@oxbow/contract";
 import type { Accounts, Caller } from "../accounts/accounts.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { Limits } from "../config.ts";
-import type { Engine, Fleet } from "../fleet/fleet.ts";
+import type { Engine, Fleet, Outcome } from "../fleet/fleet.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { Media } from "../media/media.ts";
 import type { RequestRecord } from "../metrics/metrics.ts";
+import type { Traces } from "../traces/traces.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { Running } from "./idempotency.ts";
 import type { Pulse } from "./pulse.ts";
 
 export interface Rooms {
   accounts: Pick<Accounts, "identify">;
-  admission: Pick<Admission<Engine>, "admit" | "allows" | "headers" | "queues">;
+  admission: Pick<Admission<Engine, Outcome>, "admit" | "allows" | "headers" | "queues">;
   fleet: Pick<Fleet, "serves" | "states" | "ready">;
   ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy">;
   media: Pick<Media, "fetch" | "image" | "sniff" | "blobs">;
@@ -22,6 +23,7 @@ export interface Rooms {
   /** How the quota of the caller's day stands. */
   usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;
   metrics: MetricsPage;
+  traces: Pick<Traces, "begin">;
   /** Told of every request at its end. */
   observe: (record: RequestRecord) => void;
   /** What callers know this server by, without a path; null: as they reach it. */

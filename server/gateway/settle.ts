@@ -3,10 +3,11 @@
 
 import { ApiError, isCounted, type Outcome, RelayedError, type TokenCounts } from "@oxbow/contract";
 import type { Ticket } from "../admission/admission.ts";
-import type { Engine } from "../fleet/fleet.ts";
+import type { Engine, Outcome as Fate } from "../fleet/fleet.ts";
 import type { StoredAnswer } from "../ledger/ledger.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Claim } from "./idempotency.ts";
+import { noteError } from "./record.ts";
 
 export interface Settlement {
   /** Whether the answer has to be kept for a repeat under the same key. */
@@ -33,7 +34,7 @@ export interface Settlement {
 export function createSettlement(
   exchange: Exchange,
   call: { model: { id: string }; path: string },
-  ticket: Ticket<Engine>,
+  ticket: Ticket<Engine, Fate>,
   claim: Claim | null,
 ): Settlement {
   const { rooms, id, startedMs, record } = exchange;
@@ -41,9 +42,9 @@ export function createSettlement(
   const caller = exchange.caller!;
   let ended = false;
   let firstTokenMs: number | null = null;
-  record.engine = ticket.engine.id;
+  record.engine = ticket.seat.engine.id;
   record.priority = ticket.priority;
-  record.waitedMs = ticket.waitedMs;
+  record.waitedMs = ticket.seat.waitedMs;
 
   ledger.reserve({
     requestId: id,
@@ -69,7 +70,7 @@ export function createSettlement(
       outcome,
       tokensIn: usage?.prompt_tokens ?? 0,
       tokensOut: usage?.completion_tokens ?? 0,
-      waitedMs: Math.round(ticket.waitedMs),
+      waitedMs: Math.round(ticket.seat.waitedMs),
       firstTokenMs,
       durationMs: Math.round(performance.now() - startedMs),
     };
@@ -109,7 +110,10 @@ export function createSettlement(
       if (rooms.stopped()) return end(tokenSent ? "interrupted" : "refused");
       return end(tokenSent ? "cancelled_after_first_token" : "cancelled_before_first_token");
     },
-    failed: (error) => void end(firstTokenMs === null ? outcomeOf(exchange, error) : "interrupted"),
+    failed: (error) => {
+      if (error instanceof ApiError || error instanceof RelayedError) noteError(exchange, error);
+      void end(firstTokenMs === null ? outcomeOf(exchange, error) : "interrupted");
+    },
   };
 }
 

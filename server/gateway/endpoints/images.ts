@@ -10,7 +10,7 @@ import {
   refuseUnsupportedImage,
 } from "@oxbow/contract";
 import type { Model } from "../../config.ts";
-import type { Engine } from "../../fleet/fleet.ts";
+import type { Served } from "../../fleet/fleet.ts";
 import { readJson } from "../body.ts";
 import { modelOf, refuseOtherAbility } from "../catalogue.ts";
 import { readEdit, takeEdit } from "../edit-images.ts";
@@ -73,20 +73,20 @@ export function blob(exchange: Exchange): Response {
   });
 }
 
-function painterOf(exchange: Exchange, body: Record<string, unknown>): { model: Model; engine: Engine } {
+function painterOf(exchange: Exchange, body: Record<string, unknown>): { model: Model; engine: Served } {
   const model = modelOf(body, exchange.rooms.catalogue);
   const engine = engineOf(exchange, model);
   refuseOtherAbility(exchange, model, "image_generation", "paint");
   return { model, engine };
 }
 
-function refuse(exchange: Exchange, task: ImageTask, call: ImageRequest, model: Model, engine: Engine): void {
+function refuse(exchange: Exchange, task: ImageTask, call: ImageRequest, model: Model, engine: Served): void {
   const has = exchange.rooms.catalogue.featuresOf(model, engine);
   refuseUnsupportedImage(task, call, has, model.id, otherModel(exchange));
 }
 
 /** What of a call is the same for both endpoints, and the fields that the engine gets in place of the caller's. */
-function planOf(exchange: Exchange, task: ImageTask, call: ImageRequest, model: Model, engine: Engine) {
+function planOf(exchange: Exchange, task: ImageTask, call: ImageRequest, model: Model, engine: Served) {
   const canvas = canvasOf(call, model);
   const { width, height, n } = canvas;
   const streams = call.stream === true && engine.features.has("image_streaming");

@@ -36,7 +36,7 @@ function decodeOnce(part: string): string {
 }
 
 function objectOf(model: Model, status: ModelStatus, exchange: Exchange): ModelObject {
-  const engine = exchange.rooms.fleet.serves(model.id);
+  const engine = exchange.rooms.fleet.serves(model.id, exchange.caller?.accountId);
   const features = engine && exchange.rooms.catalogue.featuresOf(model, engine);
   return {
     id: model.id,

@@ -31,6 +31,7 @@ beforeAll(async () => {
   ledger = await openLedger({ home, now });
   const rooms = {
     observe: () => {},
+    traces: { begin: () => null },
     accounts,
     usage: ledger.usage,
     usageToday: ({ accountId }) => ({ day: DAY, used: ledger.settled(accountId, DAY), limit: 50, remaining: 44 }),

@@ -1,0 +1,130 @@
+// The worker's HTTP side: finds the route, and answers from the first moment on, also while the model is being loaded.
+
+import {
+  ApiError,
+  COUNT_FIELD,
+  COUNT_PATH,
+  type PromptCount,
+  parseJsonObject,
+  type WorkerHealth,
+  type WorkerModel,
+} from "@oxbow/contract";
+import type { Route, Served } from "./families/family.ts";
+import { errorOf, errorResponse } from "./http.ts";
+import { createMetrics } from "./metrics.ts";
+
+/** The gateway's bound is lower: this one only keeps nonsense out of memory. */
+const BODY_BYTES_MAX = 256 << 20;
+
+export interface WorkerServer {
+  /** 0 to 1, while the model is being loaded. */
+  progress(value: number): void;
+  /** From here on calls are answered. */
+  open(served: Served): void;
+  /** Refuses new calls; resolves when the running ones have ended. */
+  drain(): Promise<void>;
+}
+
+/** @param socket path of the unix socket, which is free */
+export function serve(socket: string, model: WorkerModel, log: (line: string) => void): WorkerServer {
+  let served: Served | null = null;
+  let progress = 0;
+  let draining = false;
+  const metrics = createMetrics();
+  const startedAt = Math.floor(Date.now() / 1000);
+
+  async function route(request: Request): Promise<Response> {
+    const path = new URL(request.url).pathname;
+    if (request.method === "POST") return call(request, path);
+    if (request.method === "GET" && path === "/health") return Response.json(health());
+    if (request.method === "GET" && path === "/metrics") {
+      return new Response(metrics.render(served?.samples?.() ?? []), { headers: { "content-type": METRICS_TYPE } });
+    }
+    if (request.method === "GET" && path === "/v1/models")
+      return Response.json({ object: "list", data: [modelObject()] });
+    return errorResponse(unknownUrl(request.method, path));
+  }
+
+  function health(): WorkerHealth {
+    return served ? { state: "warm", progress: 1 } : { state: "loading", progress };
+  }
+
+  function modelObject() {
+    const { id, capabilities, aliases } = model;
+    const state = health().state;
+    return { id, object: "model", created: startedAt, owned_by: "oxbow", capabilities, aliases, state };
+  }
+
+  async function call(request: Request, path: string): Promise<Response> {
+    const known = path === COUNT_PATH || (served !== null && Object.hasOwn(served.routes, path));
+    const label = known ? path : "other";
+    metrics.begin();
+    try {
+      const response = await routeOf(path)(request);
+      metrics.end(label, "ok");
+      return response;
+    } catch (thrown) {
+      if (request.signal.aborted) {
+        metrics.end(label, "aborted");
+        return new Response(null, { status: 499 });
+      }
+      const error = errorOf(thrown, log);
+      metrics.end(label, error.kind.status < 500 ? "refused" : "failed");
+      return errorResponse(error);
+    }
+  }
+
+  /** @throws ApiError `shutting_down`, `model_not_ready`, `unknown_url` */
+  function routeOf(path: string): Route {
+    if (draining) throw new ApiError("shutting_down", "The worker is shutting down. Please try again.");
+    if (!served) {
+      const text = "The model is being loaded. Please try again in 1s.";
+      throw new ApiError("model_not_ready", text, { retryAfterMs: 1000 });
+    }
+    const { routes, counts = {} } = served;
+    if (path === COUNT_PATH) return (request) => count(request, counts);
+    const found = Object.hasOwn(routes, path) ? routes[path] : undefined;
+    if (!found) throw unknownUrl("POST", path);
+    return found;
+  }
+
+  const server = Bun.serve({
+    unix: socket,
+    ...NEVER_IDLE,
+    maxRequestBodySize: BODY_BYTES_MAX,
+    fetch: route,
+    error: (thrown) => errorResponse(errorOf(thrown, log)),
+  });
+
+  return {
+    progress: (value) => {
+      progress = value;
+    },
+    open: (opened) => {
+      served = opened;
+    },
+    async drain() {
+      draining = true;
+      await server.stop();
+    },
+  };
+}
+
+async function count(request: Request, counts: NonNullable<Served["counts"]>): Promise<Response> {
+  const path = request.headers.get(COUNT_FIELD) ?? "";
+  const counting = Object.hasOwn(counts, path) ? counts[path] : undefined;
+  if (!counting) throw new ApiError("unknown_url", `No prompts of ${path.slice(0, 128)} are counted here.`);
+  const tokens = await counting(parseJsonObject(await request.bytes()));
+  return Response.json({ prompt_tokens: tokens } satisfies PromptCount);
+}
+
+function unknownUrl(method: string, path: string): ApiError {
+  return new ApiError("unknown_url", `Invalid URL (${method} ${path.slice(0, 128)})`);
+}
+
+/**
+ * A quiet stream is no dead one: the gateway decides how long is too long. The types of Bun 1.4 deny this option to unix
+ * sockets, but the server obeys it there, and without it cuts what is silent for ten seconds.
+ */
+const NEVER_IDLE: object = { idleTimeout: 0 };
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";

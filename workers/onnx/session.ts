@@ -1,0 +1,31 @@
+// Opens a graph in onnxruntime, with the threads this worker may use. For the inference thread alone.
+
+import { InferenceSession } from "onnxruntime-node";
+import { UnusableModel } from "./unusable.ts";
+
+/**
+ * @param path of the .onnx file; its external data, if any, is looked for beside it
+ * @throws UnusableModel when onnxruntime cannot make sense of the file
+ */
+export async function openSession(path: string, threads: number): Promise<InferenceSession> {
+  try {
+    return await InferenceSession.create(path, {
+      executionProviders: ["cpu"],
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      // Its warnings are about graphs, not for operators.
+      logSeverityLevel: 3,
+    });
+  } catch (cause) {
+    const text = (cause as Error).message;
+    // Too little memory now may be enough another time.
+    if (/alloc|out of memory/i.test(text)) throw new Error("there was not enough memory to load it");
+    throw new UnusableModel(`cannot be loaded: ${reasonIn(text, path)}`);
+  }
+}
+
+/** What onnxruntime says, without the path and on one line. */
+function reasonIn(text: string, path: string): string {
+  const words = text.replaceAll(path, "the file").replace(/\s+/g, " ").trim();
+  return words.slice(0, 300);
+}
