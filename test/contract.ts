@@ -94,6 +94,7 @@ function responsesViolations(raw: string, whole: boolean): string[] {
 function wholeSchema(path: string): SchemaName | null {
   if (path === "/v1/chat/completions") return "CreateChatCompletionResponse";
   if (path === "/v1/completions") return "CreateCompletionResponse";
+  if (path === "/v1/embeddings") return "CreateEmbeddingResponse";
   if (path === "/v1/models") return "ListModelsResponse";
   if (path.startsWith("/v1/models/")) return "Model";
   if (path === "/v1/responses") return "Response";

@@ -31,6 +31,8 @@ export const FEATURES = [
   "image_edits",
   "image_streaming",
   "transparent_background",
+  "embeddings",
+  "detection",
 ] as const;
 export type Feature = (typeof FEATURES)[number];
 

@@ -43,6 +43,8 @@ const OF_THE_MODEL: ReadonlySet<string> = new Set<Feature>([
   "audio_output",
   "file_input",
   "image_edits",
+  "embeddings",
+  "detection",
 ]);
 
 /**

@@ -6,6 +6,7 @@ import type { Model } from "../config.ts";
 import { createCatalogue } from "./catalogue.ts";
 import { chat } from "./endpoints/chat.ts";
 import { completions } from "./endpoints/completions.ts";
+import { embeddings } from "./endpoints/embeddings.ts";
 import { blob, imageEdits, imageGenerations, imageVariations } from "./endpoints/images.ts";
 import { metrics } from "./endpoints/metrics.ts";
 import { getModel, listModels } from "./endpoints/models.ts";
@@ -25,6 +26,7 @@ type Endpoint = (exchange: Exchange) => Response | Promise<Response>;
 const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
   "/v1/chat/completions": { POST: chat },
   "/v1/completions": { POST: completions },
+  "/v1/embeddings": { POST: embeddings },
   "/v1/responses": { POST: responses },
   "/v1/responses/*": { GET: storedResponse, DELETE: storedResponse, POST: storedResponse },
   "/v1/images/generations": { POST: imageGenerations },

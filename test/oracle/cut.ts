@@ -14,6 +14,8 @@ export const WANTED = [
   "CreateChatCompletionStreamResponse",
   "CreateCompletionRequest",
   "CreateCompletionResponse",
+  "CreateEmbeddingRequest",
+  "CreateEmbeddingResponse",
   "ErrorResponse",
   "ImagesResponse",
   "ImageGenStreamEvent",

@@ -66,6 +66,10 @@ function withErrata(): Record<string, Schema> {
     logprobs.properties![key] = { type: "array", prefixItems: [{ anyOf: [items!, { type: "null" }] }], items: items! };
   }
 
+  // Base64 when it was asked for.
+  const vector = schemas.Embedding!.properties!;
+  vector.embedding = { anyOf: [vector.embedding!, { type: "string" }] };
+
   // Null until the response has ended.
   const usage = schemas.Response!.allOf!.find((part) => part.properties?.usage)!.properties!;
   usage.usage = { anyOf: [usage.usage!, { type: "null" }] };

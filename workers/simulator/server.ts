@@ -22,6 +22,7 @@ import { chat } from "./chat.ts";
 import { completions } from "./completions.ts";
 import { count } from "./count.ts";
 import { engineRoutes } from "./dress.ts";
+import { embeddings } from "./embeddings.ts";
 import { createEngine } from "./engine.ts";
 import { errorOfFault, FAULT_MODELS, simulationOf } from "./faults.ts";
 import { json, type Route } from "./http.ts";
@@ -45,6 +46,7 @@ export function createSimulator(config: WorkerConfig): Handler {
     "POST /v1/completions": (request) => answer(request, completions),
     "POST /v1/images/generations": (request) => answer(request, imageGenerations),
     "POST /v1/images/edits": (request) => answerForm(request, ImageEditRequest, imageEdits),
+    "POST /v1/embeddings": (request) => answer(request, embeddings),
     [`POST ${COUNT_PATH}`]: count,
     ...engineRoutes(options.dress, engine, (id) => findModel(models, id)),
   };
