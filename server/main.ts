@@ -9,7 +9,7 @@ import { createAdmission } from "./admission/admission.ts";
 import { availableBytes, checkMemory, checkRuntime, describeListenError } from "./checks.ts";
 import { type Config, createPlans, loadConfig } from "./config.ts";
 import { createFleet, type Engine, type Fleet, type Outcome } from "./fleet/fleet.ts";
-import { createGateway } from "./gateway/gateway.ts";
+import { createGateway, createRetryBudget } from "./gateway/gateway.ts";
 import { openLedger } from "./ledger/ledger.ts";
 import { createMedia } from "./media/media.ts";
 import { createMetrics } from "./metrics/metrics.ts";
@@ -141,6 +141,7 @@ export async function start(options: StartOptions): Promise<void> {
       if (logsRequests) requestLog.add(record);
     },
     draining: () => draining,
+    retries: createRetryBudget(config.limits.retryPercentMax),
     log,
   });
   const pinned = config.engines.filter((entry) => entry.pinned);

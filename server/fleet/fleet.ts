@@ -18,7 +18,14 @@ import { replaces, servedIds, workerModels } from "./table.ts";
 import { type Clock, type Log, realClock } from "./worker.ts";
 
 // The gateway relays what an engine answers, and asks the fleet for it.
-export { type Engine, type EngineAnswer, EngineUnreachable, type EventStream, type Frame } from "../engines/engines.ts";
+export {
+  type Engine,
+  type EngineAnswer,
+  EngineStatus,
+  EngineUnreachable,
+  type EventStream,
+  type Frame,
+} from "../engines/engines.ts";
 export type { Wish } from "./group.ts";
 export type { Outcome } from "./health.ts";
 export type { Served } from "./served.ts";
@@ -46,7 +53,7 @@ export interface ModelStatus {
 }
 
 /** One engine, as the operator sees it. */
-export interface EngineStatus {
+export interface EngineView {
   id: string;
   kind: string;
   /** Of a server elsewhere. */
@@ -84,7 +91,7 @@ export interface Fleet {
    */
   onFree(listener: (modelId: string) => void): void;
   states(): ModelStatus[];
-  engines(): EngineStatus[];
+  engines(): EngineView[];
   /** Every change of a model's state on one of its engines. Listeners must not throw. */
   onChange(listener: (status: ModelStatus) => void): void;
   /** How many slots each engine has, and how many of them are taken. */
@@ -279,7 +286,7 @@ export function createFleet(options: FleetOptions): Fleet {
     onFree: (listener) => void freeListeners.push(listener),
     onChange: (listener) => void changeListeners.push(listener),
     states: () => [...groups].map(([id, group]) => statusOf(bestOf(group), id)),
-    engines: () => replicas.map(engineStatus),
+    engines: () => replicas.map(viewOf),
 
     loads: () =>
       replicas.map(({ entry, slots }) => ({
@@ -344,7 +351,7 @@ function statusesOf(replica: Replica): ModelStatus[] {
   return replica.host.models.map(({ id }) => statusOf(replica, id));
 }
 
-function engineStatus({ entry, host, slots, health, draining, lastLoad }: Replica): EngineStatus {
+function viewOf({ entry, host, slots, health, draining, lastLoad }: Replica): EngineView {
   const state = host.state();
   const { ejectedAt, reason, share } = health.standing();
   const why = state.state === "warm" ? reason : "reason" in state ? (state.reason ?? null) : null;

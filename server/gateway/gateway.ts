@@ -20,6 +20,8 @@ import { createPulse } from "./pulse.ts";
 import { conclude } from "./record.ts";
 import type { Rooms } from "./rooms.ts";
 
+export { createRetryBudget } from "./failover.ts";
+
 type Endpoint = (exchange: Exchange) => Response | Promise<Response>;
 
 /** Every path there is, and what answers it by method. A `*` at the end stands for one or more characters. */

@@ -1,22 +1,15 @@
 // The walk that every endpoint with an engine behind it takes: a ticket, the engine's answer, the ledger, and back to the
 // caller. From the ticket on, the settlement ends the call on every way out.
 
-import { ApiError, ERRORS, type Feature, RelayedError, USAGE_FIELD } from "@oxbow/contract";
+import { ApiError, type Feature, RelayedError, USAGE_FIELD } from "@oxbow/contract";
 import type { Measure, Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
-import {
-  type Engine,
-  type EngineAnswer,
-  EngineUnreachable,
-  type EventStream,
-  type Frame,
-  type Outcome,
-  type Served,
-} from "../fleet/fleet.ts";
+import type { Engine, EngineAnswer, EventStream, Frame, Outcome, Served } from "../fleet/fleet.ts";
 import { LedgerUnavailable } from "../ledger/ledger.ts";
 import { affinityOf } from "./affinity.ts";
 import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
+import { withFailover } from "./failover.ts";
 import { bytesFor } from "./forward.ts";
 import { type Claim, claimKey, isClaim, KEPT_BYTES_MAX, replay } from "./idempotency.ts";
 import { conclude } from "./record.ts";
@@ -178,16 +171,18 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   try {
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
     if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
-    const { engine } = ticket.seat;
-    const headers = fieldsFor(engine, exchange, call);
-    const bytes = bytesOf(call, prepared, ticket);
-    const contentType = prepared?.form?.contentType ?? call.contentType;
-    const type = contentType === undefined ? {} : { contentType };
-    const answer = await reach(signal, () =>
-      patiently(signal, () => engine.call(call.path, bytes, { signal, headers, model: call.model.id, ...type })),
+    const sent = sentOf(call, prepared, ticket);
+    const { answer, first } = await withFailover(
+      {
+        seat: ticket.seat,
+        budget: exchange.rooms.retries,
+        signal,
+        beginMsMax: call.stream ? exchange.rooms.limits.firstTokenMsMax : null,
+        onRetry: () => exchange.record.retries++,
+      },
+      (engine, signal) => begin(exchange, call, sent, ticket.priority, engine, signal),
     );
-    const first = answer.kind !== "whole" ? await answer.events.next().catch(neverBegun) : null;
-    if (first?.error) throw first.error;
+    settlement.began();
     const clampedTo = ticket.clamped ? ticket.outputTokensMax : null;
     return { answer, first, units: ticket.units, clampedTo, settlement };
   } catch (error) {
@@ -196,19 +191,54 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   }
 }
 
+/** Sends the call to one engine, and resolves when its answer has begun: with what came first, if it comes in pieces. */
+async function begin(
+  exchange: Exchange,
+  call: RelayCall,
+  { bytes, ...type }: Sent,
+  priority: string,
+  engine: Engine,
+  signal: AbortSignal,
+): Promise<Pick<Opened, "answer" | "first">> {
+  exchange.record.engine = engine.id;
+  const answer = await engine.call(call.path, bytes, {
+    signal,
+    headers: fieldsFor(engine, exchange, call),
+    model: call.model.id,
+    ...type,
+    ...(engine.remote === null ? {} : { priority, tenant: tenantOf(exchange.caller!.accountId) }),
+  });
+  if (answer.kind === "whole") return { answer, first: null };
+  const first = await answer.events.next().catch(neverBegun);
+  if (first?.error) throw first.error;
+  if (first === null) throw new ApiError("engine_failed", "The engine's answer was empty. Try again.");
+  return { answer, first };
+}
+
+/** Names an account to servers that are not ours, and tells them nothing of it. */
+function tenantOf(accountId: string): string {
+  return new Bun.CryptoHasher("sha256").update(accountId).digest("hex").slice(0, 32);
+}
+
 /** An engine that breaks off before it has said anything has failed; it is interrupted only once a stream has begun. */
 function neverBegun(cause: unknown): never {
   throw new ApiError("engine_failed", "The engine failed to answer. Try again.", { cause });
 }
 
+/** A body, and its type when it is not JSON. */
+interface Sent {
+  bytes: Uint8Array;
+  contentType?: string;
+}
+
 /** What is sent: the caller's own length, unless the plan allows less. */
-function bytesOf(call: RelayCall, prepared: Prepared | null, { outputTokensMax }: Ticket<Engine, Outcome>): Uint8Array {
+function sentOf(call: RelayCall, prepared: Prepared | null, { outputTokensMax }: Ticket<Engine, Outcome>): Sent {
   const { model, body, received, contentType, outputTokens, outputField } = call;
-  if (prepared?.form) return prepared.form.bytes;
-  if (contentType !== undefined) return received;
+  if (prepared?.form) return prepared.form;
+  if (contentType !== undefined) return { bytes: received, contentType };
   const instead = prepared?.instead ?? null;
   const fits = outputField === null || outputTokensMax === null || outputTokensMax === outputTokens;
-  return bytesFor(model, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax });
+  return { bytes: bytesFor(model, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax }) };
 }
 
 function admit(
@@ -239,32 +269,6 @@ function admit(
 
 /** A tokenizer reads megabytes in a second. */
 const COUNT_MS_MAX = 10_000;
-
-/**
- * A worker that has just died is back in a moment, at the same address, and has seen nothing of the call: so the call waits
- * for it, with its place, instead of failing with those whose answers were cut.
- */
-async function patiently<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
-  const until = performance.now() + GONE_MS_MAX;
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!isBetweenLives(error) || signal.aborted || performance.now() > until) throw error;
-      await Bun.sleep(GONE_PAUSE_MS);
-    }
-  }
-}
-
-/** Nobody listens yet, or a worker that is still loading does. */
-function isBetweenLives(error: unknown): boolean {
-  if (error instanceof RelayedError) return error.body.error.code === ERRORS.model_not_ready.code;
-  return error instanceof EngineUnreachable && (error.cause as { code?: unknown } | undefined)?.code !== "ECONNRESET";
-}
-
-/** A small model is back in a second; a large one is worth telling the caller about. */
-const GONE_MS_MAX = 5_000;
-const GONE_PAUSE_MS = 50;
 
 /** What `ask` of an engine comes to. @throws ApiError `engine_failed` when nobody is there */
 async function reach<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T> {

@@ -10,6 +10,7 @@ import type { Media } from "../media/media.ts";
 import type { RequestRecord } from "../metrics/metrics.ts";
 import type { Traces } from "../traces/traces.ts";
 import type { Catalogue } from "./catalogue.ts";
+import type { RetryBudget } from "./failover.ts";
 import type { Running } from "./idempotency.ts";
 import type { Pulse } from "./pulse.ts";
 
@@ -31,6 +32,7 @@ export interface Rooms {
   catalogue: Catalogue;
   pulse: Pulse;
   running: Running;
+  retries: RetryBudget;
   limits: Limits;
   version: string;
   /** True once the server has been told to stop. */
