@@ -4,6 +4,7 @@
 import type { ChatRequest } from "./chat.ts";
 import type { CompletionRequest } from "./completions.ts";
 import { ApiError } from "./errors.ts";
+import type { ImageRequest, ImageTask } from "./images.ts";
 
 /** What a model on an engine can do. Named in data/models.yaml (what the model can) and data/engines.yaml (what the kind carries). */
 export const FEATURES = [
@@ -39,6 +40,9 @@ export const FEATURES = [
   "speech_stream",
   "speech_instructions",
   "custom_voices",
+  "image_edits",
+  "image_streaming",
+  "transparent_background",
   "embeddings",
   "detection",
 ] as const;
@@ -71,8 +75,21 @@ export function refuseUnsupported(
   spelled: (asked: Asked) => Asked = (asked) => asked,
   instead: (feature: Feature) => string | null = () => null,
 ): void {
-  const needs = "messages" in call ? needsOfChat(call) : needsOfCompletion(call);
-  refuseNeeds(needs, has, model, instead, spelled);
+  refuseNeeds("messages" in call ? needsOfChat(call) : needsOfCompletion(call), has, model, instead, spelled);
+}
+
+/**
+ * The same for images.
+ * @throws ApiError `unsupported_parameter` or `unsupported_value`
+ */
+export function refuseUnsupportedImage(
+  task: ImageTask,
+  call: ImageRequest,
+  has: ReadonlySet<string>,
+  model: string,
+  instead: (feature: Feature) => string | null,
+): void {
+  refuseNeeds(needsOfImage(task, call), has, model, instead);
 }
 
 /** The same for the needs of a call of any endpoint, in order. @throws as `refuseUnsupported` */
@@ -94,6 +111,15 @@ export function refuseNeeds(
     }
     const text = `Unsupported value: '${param}' does not support ${value} with the model \`${model}\`.${hint}`;
     throw new ApiError("unsupported_value", text, { param });
+  }
+}
+
+function* needsOfImage(task: ImageTask, call: ImageRequest): Generator<Need> {
+  // The path itself asks for it; the image is what shows that.
+  if (task === "image_edit") yield { feature: "image_edits", param: "image" };
+  if (call.seed !== undefined) yield { feature: "seed", param: "seed" };
+  if (call.background === "transparent") {
+    yield { feature: "transparent_background", param: "background", value: "'transparent'" };
   }
 }
 

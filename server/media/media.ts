@@ -2,9 +2,11 @@
 // their own and written anew. Knows nothing of models or plans.
 
 import { type AudioMeter, createAudioMeter } from "./audio.ts";
+import { type Blobs, type BlobsOptions, createBlobs } from "./blobs.ts";
 import { createFetcher, type Fetcher, type FetcherOptions } from "./fetch.ts";
 import { createImageMaker, type ImageMaker } from "./image.ts";
 import { createMediaProcess } from "./process.ts";
+import { sniff } from "./sniff.ts";
 
 export type { Fetched, FetchOptions } from "./fetch.ts";
 export type { ImageOptions, SafeImage } from "./image.ts";
@@ -13,6 +15,9 @@ export interface Media {
   fetch: Fetcher;
   image: ImageMaker;
   audio: AudioMeter;
+  /** The image format that bytes begin like. */
+  sniff: typeof sniff;
+  blobs: Pick<Blobs, "put" | "open">;
   /** Ends the process, if it runs. */
   stop(): void;
   /** Of the process that decodes; null while there is none. */
@@ -21,17 +26,24 @@ export interface Media {
 
 export interface MediaOptions {
   fetch: FetcherOptions;
+  blobs: BlobsOptions;
   /** Path of workers/media/main.ts. */
   program: string;
 }
 
 export function createMedia(options: MediaOptions): Media {
   const process = createMediaProcess(options.program);
+  const blobs = createBlobs(options.blobs);
   return {
     fetch: createFetcher(options.fetch),
     image: createImageMaker(process),
     audio: createAudioMeter(process),
-    stop: process.kill,
+    sniff,
+    blobs,
+    stop: () => {
+      process.kill();
+      blobs.stop();
+    },
     pid: process.pid,
   };
 }
