@@ -23,10 +23,7 @@ async function answer(request: Request): Promise<Response> {
 
 async function measured(bytes: Uint8Array): Promise<Response> {
   // Read when the first recording comes: most calls bring images.
-  const [{ measure }, { BadAudio }] = await Promise.all([
-    import("../audio/measure.ts"),
-    import("../audio/recording.ts"),
-  ]);
+  const { measure, BadAudio } = await import("@oxbow/audio");
   try {
     return Response.json(await measure(bytes));
   } catch (error) {

@@ -1,6 +1,7 @@
 // POST /v1/audio/transcriptions and /v1/audio/translations: reads how long the recording is, and says a fixed text as long
 // as a speaker would need for it, word by word.
 
+import { BadAudio, measure } from "@oxbow/audio";
 import {
   corruptedAudio,
   type Form,
@@ -17,8 +18,6 @@ import {
   transcriptEvents,
   writeTranscript,
 } from "@oxbow/contract";
-import { measure } from "../audio/measure.ts";
-import { BadAudio } from "../audio/recording.ts";
 import { type Ask, featuresOf } from "./ask.ts";
 import { createBody } from "./body.ts";
 import { withFault } from "./faults.ts";

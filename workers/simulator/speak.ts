@@ -1,5 +1,6 @@
 // POST /v1/audio/speech: a tone as long as the text would take to be said, one height for each voice, in every format.
 
+import { openEncoder, SPEECH_SAMPLE_RATE } from "@oxbow/audio";
 import {
   charactersOf,
   needsOfSpeech,
@@ -9,7 +10,6 @@ import {
   SSE_HEADERS,
   speechEvents,
 } from "@oxbow/contract";
-import { openEncoder, SPEECH_SAMPLE_RATE } from "../audio/encode.ts";
 import { type Ask, featuresOf } from "./ask.ts";
 import { createBody } from "./body.ts";
 import { Cut, type Piece, STALL } from "./faults.ts";

@@ -1,7 +1,7 @@
 // AAC in ADTS, by ffmpeg.
 
-import { bytesOf, cannotWrite, type Encoder, SPEECH_SAMPLE_RATE, toInt16 } from "./encode.ts";
 import { findFfmpeg, startFfmpeg } from "./ffmpeg.ts";
+import { bytesOf, cannotWrite, type Encoder, SPEECH_SAMPLE_RATE, toInt16 } from "./sound.ts";
 
 export function openAac(): Encoder {
   const path = findFfmpeg();

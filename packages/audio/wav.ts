@@ -1,6 +1,6 @@
 // WAV and bare PCM: 16 bits, mono. A WAV that is streamed cannot say its length: its head says "as long as it lasts".
 
-import { bytesOf, type Encoder, SPEECH_SAMPLE_RATE, toInt16 } from "./encode.ts";
+import { bytesOf, type Encoder, SPEECH_SAMPLE_RATE, toInt16 } from "./sound.ts";
 
 const NOTHING = new Uint8Array();
 

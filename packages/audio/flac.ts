@@ -1,7 +1,7 @@
 // FLAC (RFC 9639): 16 bits, mono, without loss. Each block is written with the fixed predictor and the Rice parameter that
 // make it shortest. The head leaves length and checksum open, as the standard allows for what is streamed.
 
-import { type Encoder, SPEECH_SAMPLE_RATE, toInt16 } from "./encode.ts";
+import { type Encoder, SPEECH_SAMPLE_RATE, toInt16 } from "./sound.ts";
 
 const BLOCK = 4096;
 const ORDER_MAX = 4;

@@ -1,7 +1,7 @@
 // Opus in Ogg (RFC 6716, RFC 7845): opusscript encodes, the pages are written here as they fill.
 
 import OpusScript from "opusscript";
-import { bytesOf, type Encoder, SPEECH_SAMPLE_RATE, toInt16 } from "./encode.ts";
+import { bytesOf, type Encoder, SPEECH_SAMPLE_RATE, toInt16 } from "./sound.ts";
 
 /** 20 ms. */
 const FRAME = SPEECH_SAMPLE_RATE / 50;

@@ -1,4 +1,5 @@
-// Sound to bytes, piece by piece as it is made, in each format of /v1/audio/speech. Samples are mono, -1 to 1.
+// What the writers of all formats share: what an encoder is, the rate of speech, and samples as bytes. Samples are mono,
+// -1 to 1.
 
 import { ApiError, type SpeechFormat } from "@oxbow/contract";
 
@@ -13,23 +14,6 @@ export interface Encoder {
 
 /** Of all speech: what the wire promises for `pcm`. */
 export const SPEECH_SAMPLE_RATE = 24_000;
-
-type Open = () => Promise<Encoder>;
-
-/** Each format's code is read when it is first wanted. */
-const ENCODERS: Record<SpeechFormat, Open> = {
-  wav: async () => (await import("./wav.ts")).openWav(),
-  pcm: async () => (await import("./wav.ts")).openPcm(),
-  mp3: async () => (await import("./mp3.ts")).openMp3(),
-  opus: async () => (await import("./opus.ts")).openOpus(),
-  flac: async () => (await import("./flac.ts")).openFlac(),
-  aac: async () => (await import("./aac.ts")).openAac(),
-};
-
-/** @throws ApiError `unsupported_value` for a format that this machine cannot write */
-export function openEncoder(format: SpeechFormat): Promise<Encoder> {
-  return ENCODERS[format]();
-}
 
 /** @throws ApiError, always: nothing here writes `format`, and what would help */
 export function cannotWrite(format: SpeechFormat, missing: string): never {

@@ -1,7 +1,7 @@
 // MP3, by LAME (wasm-media-encoders).
 
 import { createMp3Encoder } from "wasm-media-encoders";
-import { type Encoder, SPEECH_SAMPLE_RATE } from "./encode.ts";
+import { type Encoder, SPEECH_SAMPLE_RATE } from "./sound.ts";
 
 /** Kilobits a second: of one voice at 24 kHz more is not heard. */
 const BITRATE = 64;
