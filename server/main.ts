@@ -101,6 +101,12 @@ export async function start(options: StartOptions): Promise<void> {
   fleet.onFree(admission.pump);
   const media = createMedia({
     fetch: { enabled: config.fetchUrls, allowed: config.fetchAllow, msMax: config.limits.fetchMsMax },
+    blobs: {
+      folder: join(config.home, "images"),
+      bytesMax: config.limits.blobBytesMax,
+      ageMsMax: config.limits.blobMsMax,
+      now: Date.now,
+    },
     program: join(import.meta.dir, "../workers/media/main.ts"),
   });
 
@@ -113,6 +119,7 @@ export async function start(options: StartOptions): Promise<void> {
     admission,
     fleet,
     media,
+    publicUrl: config.publicUrl,
     usage: ledger.usage,
     usageToday: (caller) => {
       const quota = admission.state(caller).requestsPerDay;

@@ -47,11 +47,21 @@ export interface RelayCall {
   measures?: readonly Measure[];
   /** For an endpoint whose answers have another form than the engine's. Without it the engine's bytes pass as they are. */
   translation?: Translation;
+  /** What becomes of a whole answer before it is counted, when that takes time. A failure of it is one of the call. */
+  finish?: (bytes: Uint8Array, signal: AbortSignal) => Promise<Finished>;
+}
+
+export interface Finished {
+  bytes: Uint8Array;
+  contentType: string;
+  headers?: Record<string, string>;
 }
 
 export interface Prepared {
   /** Fields to send in place of the caller's; null: none. */
   instead: Record<string, unknown> | null;
+  /** To be sent in place of the body: a form of `writeForm`. */
+  form?: { bytes: Uint8Array; contentType: string };
   /** What was found that the plan may limit besides tokens. */
   measures?: readonly Measure[];
 }
@@ -110,24 +120,27 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
     const { choices, translation } = call;
     return sendStream(exchange, course, more, { choices, translation, ...wire });
   }
-  const { usage, contentType } = opened.answer;
-  const bytes = wholeOf(call, opened);
+  const { usage } = opened.answer;
+  const finished = await finish(call, opened.answer, exchange.request.signal).catch((error) => {
+    opened.settlement.failed(error);
+    throw error;
+  });
+  const { bytes, contentType } = finished;
   const kept = bytes.length > KEPT_BYTES_MAX ? null : { status: 200, contentType, bytes };
   await opened.settlement.complete(usage, kept);
   more["x-oxbow-counted"] = String(opened.units);
-  const headers = answerHeaders(exchange, { "content-type": contentType, ...more });
+  const headers = answerHeaders(exchange, { "content-type": contentType, ...finished.headers, ...more });
   return new Response(bytes as Uint8Array<ArrayBuffer>, { headers });
 }
 
-/** In the endpoint's form. @throws what the translation does of an answer that is none; the call has then failed */
-function wholeOf({ translation }: RelayCall, { answer, settlement }: Opened): Uint8Array {
-  if (answer.kind !== "whole") throw new Error("a stream has no whole answer");
-  try {
-    return translation?.whole(answer.bytes) ?? answer.bytes;
-  } catch (error) {
-    settlement.failed(error);
-    throw error;
-  }
+/** A whole answer in the endpoint's form. */
+async function finish(
+  { translation, finish }: RelayCall,
+  { bytes, contentType }: EngineAnswer & { kind: "whole" },
+  signal: AbortSignal,
+): Promise<Finished> {
+  if (finish) return finish(bytes, signal);
+  return { bytes: translation?.whole(bytes) ?? bytes, contentType };
 }
 
 /** An answer that has begun, and what is to become of its call. */
@@ -158,7 +171,7 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   try {
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
     if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
-    const bytes = bytesOf(call, prepared, ticket);
+    const sent = sentOf(call, prepared, ticket);
     const { answer, first } = await withFailover(
       {
         seat: ticket.seat,
@@ -167,7 +180,7 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
         beginMsMax: call.stream ? exchange.rooms.limits.firstTokenMsMax : null,
         onRetry: () => exchange.record.retries++,
       },
-      (engine, signal) => begin(exchange, call, bytes, ticket.priority, engine, signal),
+      (engine, signal) => begin(exchange, call, sent, ticket.priority, engine, signal),
     );
     settlement.began();
     const clampedTo = ticket.clamped ? ticket.outputTokensMax : null;
@@ -182,7 +195,7 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
 async function begin(
   exchange: Exchange,
   call: RelayCall,
-  bytes: Uint8Array,
+  { bytes, ...type }: Sent,
   priority: string,
   engine: Engine,
   signal: AbortSignal,
@@ -192,7 +205,7 @@ async function begin(
     signal,
     headers: fieldsFor(engine, exchange, call),
     model: call.model.id,
-    ...(call.contentType === undefined ? {} : { contentType: call.contentType }),
+    ...type,
     ...(engine.remote === null ? {} : { priority, tenant: tenantOf(exchange.caller!.accountId) }),
   });
   if (answer.kind === "whole") return { answer, first: null };
@@ -212,13 +225,20 @@ function neverBegun(cause: unknown): never {
   throw new ApiError("engine_failed", "The engine failed to answer. Try again.", { cause });
 }
 
+/** A body, and its type when it is not JSON. */
+interface Sent {
+  bytes: Uint8Array;
+  contentType?: string;
+}
+
 /** What is sent: the caller's own length, unless the plan allows less. */
-function bytesOf(call: RelayCall, prepared: Prepared | null, { outputTokensMax }: Ticket<Engine, Outcome>): Uint8Array {
+function sentOf(call: RelayCall, prepared: Prepared | null, { outputTokensMax }: Ticket<Engine, Outcome>): Sent {
   const { model, body, received, contentType, outputTokens, outputField } = call;
-  if (contentType !== undefined) return received;
+  if (prepared?.form) return prepared.form;
+  if (contentType !== undefined) return { bytes: received, contentType };
   const instead = prepared?.instead ?? null;
   const fits = outputField === null || outputTokensMax === null || outputTokensMax === outputTokens;
-  return bytesFor(model, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax });
+  return { bytes: bytesFor(model, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax }) };
 }
 
 function admit(

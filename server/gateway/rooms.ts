@@ -19,7 +19,7 @@ export interface Rooms {
   admission: Pick<Admission<Engine, Outcome>, "admit" | "allows" | "headers" | "queues">;
   fleet: Pick<Fleet, "serves" | "states" | "ready">;
   ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy">;
-  media: Pick<Media, "fetch" | "image">;
+  media: Pick<Media, "fetch" | "image" | "sniff" | "blobs">;
   usage: Ledger["usage"];
   /** How the quota of the caller's day stands. */
   usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;
@@ -27,6 +27,8 @@ export interface Rooms {
   traces: Pick<Traces, "begin">;
   /** Told of every request at its end. */
   observe: (record: RequestRecord) => void;
+  /** What callers know this server by, without a path; null: as they reach it. */
+  publicUrl: string | null;
   catalogue: Catalogue;
   pulse: Pulse;
   running: Running;
