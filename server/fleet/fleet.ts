@@ -142,8 +142,8 @@ const LIMITS: FleetLimits = { ejectErrorsMax: 5, lookMs: 5_000, slowStartMs: 30_
 /** Longer than a worker takes to end; short enough that an orchestrator does not kill us first. */
 const STOP_MS_MAX = 5_000;
 
-/** Between two readings of the engines' metrics, and looks at what is due. */
-const TICK_MS = 1_000;
+/** Between two looks at what is due. */
+const TICK_MS = 250;
 
 export function createFleet(options: FleetOptions): Fleet {
   const { log, clock = realClock, random = Math.random, stopMsMax = STOP_MS_MAX } = options;
