@@ -23,6 +23,12 @@ const FAMILIES: Family[] = [
     routes: () => import("./embeddings.ts"),
     jobs: () => import("./embeddings-jobs.ts"),
   },
+  {
+    id: "whisper",
+    fits: (_, config) => config?.model_type === "whisper",
+    routes: () => import("./whisper.ts"),
+    jobs: () => import("./whisper-jobs.ts"),
+  },
 ];
 
 /** @throws UnusableModel */
