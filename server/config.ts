@@ -13,8 +13,19 @@ import type { Limits } from "./config/limits.ts";
 import { createPlans, type PlanRef, type Plans, type PlanTable, readPlans } from "./config/plans.ts";
 import { loadPlace, loadSettings, type Place, type Settings, type SettingsOptions } from "./config/settings.ts";
 import { ConfigError, createTableReader } from "./config/table.ts";
+import { readTraffic } from "./config/traffic.ts";
 
-export { ConfigError, createPlans, type Limits, loadPlace, type Place, type PlanRef, type Plans, type PlanTable };
+export {
+  ConfigError,
+  createPlans,
+  type Limits,
+  loadPlace,
+  type Place,
+  type PlanRef,
+  type Plans,
+  type PlanTable,
+  readTraffic,
+};
 
 /** The plans in it are those of the start: `createPlans` has those in force. */
 export interface Config extends Settings, PlanTable {
@@ -26,6 +37,33 @@ export interface Config extends Settings, PlanTable {
   engines: EngineEntry[];
   /** The first goes first. */
   queue: QueueClass[];
+  /** That of the start. */
+  traffic: TrafficTable;
+}
+
+/** What is done with calls besides answering them. */
+export interface TrafficTable {
+  splits: readonly {
+    /** What callers ask for. */
+    model: string;
+    /** Calls with the same value are on the same side. */
+    sticky: "account" | "user" | "prompt_cache_key";
+    targets: readonly { model: string; weight: number }[];
+  }[];
+  mirrors: readonly {
+    model: string;
+    /** Of its calls, above 0 and up to 1. */
+    share: number;
+    to: { model?: string; engine?: string; tag?: string };
+    /** Mirrored calls at the same time. */
+    callsMax: number;
+  }[];
+  record: {
+    /** Ids. */
+    accounts: readonly string[];
+    bytesMax: number;
+    daysMax: number;
+  };
 }
 
 export interface Model {
@@ -203,12 +241,14 @@ export function loadConfig(options: ConfigOptions): Config {
   checkNames(models, labelOf(dataDir, "models"));
   checkEngines({ engines, kinds, models, env: options.env }, labelOf(dataDir, "engines"));
   const exists = (entry: { when?: "simulate" }) => settings.simulate || entry.when === undefined;
+  const served = models.filter(exists).map(modelOf);
   return freeze({
     version: project.version,
     dataDir,
     ...settings,
     ...plans,
-    models: models.filter(exists).map(modelOf),
+    models: served,
+    traffic: readTraffic(dataDir, served),
     kinds,
     engines: engines.filter(exists),
     queue,

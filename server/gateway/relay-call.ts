@@ -64,13 +64,23 @@ export interface Prepared {
 }
 
 /**
- * What serves `model` here for this caller, whether or not it is free.
+ * What serves `model` here for this caller, whether or not it is free: of a model that is split, the caller's side.
+ * @param body may hold what a side goes by; null: the call names its model in another form, and is not split
  * @throws ApiError `model_not_found`
  */
-export function engineOf(exchange: Exchange, model: Model): Served {
+export function engineOf(exchange: Exchange, model: Model, body: Record<string, unknown> | null = null): Served {
+  const { fleet, traffic, catalogue } = exchange.rooms;
+  const accountId = exchange.caller?.accountId;
   const hint = " It is in the catalogue, but no engine here serves it.";
   exchange.record.model = model.id;
-  return exchange.rooms.fleet.serves(model.id, exchange.caller?.accountId) ?? notFound(model.id, hint);
+  const side = body && traffic.sideOf(model.id, accountId ?? "", body);
+  if (side === null) return fleet.serves(model.id, accountId) ?? notFound(model.id, hint);
+  exchange.record.side = side;
+  if (side !== model.id) {
+    exchange.served = catalogue.find(side) ?? null;
+    exchange.record.servedModel = side;
+  }
+  return fleet.serves(side, accountId) ?? notFound(side, hint);
 }
 
 /** For refusals: a model served here that has a feature and that the caller may use. */
@@ -167,10 +177,11 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
     if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
     const { engine } = ticket.seat;
     const headers = fieldsFor(engine, exchange, call);
-    const bytes = bytesOf(call, prepared, ticket);
+    const served = exchange.served ?? call.model;
+    const bytes = bytesOf(call, served, prepared, ticket);
     const type = call.contentType === undefined ? {} : { contentType: call.contentType };
     const answer = await reach(signal, () =>
-      patiently(signal, () => engine.call(call.path, bytes, { signal, headers, model: call.model.id, ...type })),
+      patiently(signal, () => engine.call(call.path, bytes, { signal, headers, model: served.id, ...type })),
     );
     const first = answer.kind !== "whole" ? await answer.events.next().catch(neverBegun) : null;
     if (first?.error) throw first.error;
@@ -188,12 +199,17 @@ function neverBegun(cause: unknown): never {
 }
 
 /** What is sent: the caller's own length, unless the plan allows less. */
-function bytesOf(call: RelayCall, prepared: Prepared | null, { outputTokensMax }: Ticket<Engine, Outcome>): Uint8Array {
-  const { model, body, received, contentType, outputTokens, outputField } = call;
+function bytesOf(
+  call: RelayCall,
+  served: Model,
+  prepared: Prepared | null,
+  { outputTokensMax }: Ticket<Engine, Outcome>,
+): Uint8Array {
+  const { body, received, contentType, outputTokens, outputField } = call;
   if (contentType !== undefined) return received;
   const instead = prepared?.instead ?? null;
   const fits = outputField === null || outputTokensMax === null || outputTokensMax === outputTokens;
-  return bytesFor(model, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax });
+  return bytesFor(served, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax });
 }
 
 function admit(
@@ -202,21 +218,25 @@ function admit(
   prepared: Prepared | null,
   signal: AbortSignal,
 ): Promise<Ticket<Engine, Outcome>> {
+  const { served } = exchange;
   return exchange.rooms.admission.admit({
     caller: exchange.caller!,
     model: call.model,
+    // What he may, and what it counts, goes by what he asked for; the wait by what answers.
+    line: served?.id,
     inputTokens: call.inputTokens,
     countTokens: () => {
       const inTime = AbortSignal.any([signal, AbortSignal.timeout(COUNT_MS_MAX)]);
       const { count } = call.engine;
       // An engine that cannot count: the bound is all there is to know.
       if (!count) return Promise.resolve(call.inputTokens);
-      return reach(signal, () => count(call.path, call.received, inTime));
+      const asked = served === null ? call.received : bytesFor(served, call.body, call.received);
+      return reach(signal, () => count(call.path, asked, inTime));
     },
     inputField: call.inputField,
     outputTokens: call.outputTokens,
     choices: call.generations,
-    affinity: affinityOf(call.model.id, call.body),
+    affinity: affinityOf(served?.id ?? call.model.id, call.body),
     measures: [...(call.measures ?? []), ...(prepared?.measures ?? [])],
     signal,
   });
