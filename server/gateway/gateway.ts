@@ -7,6 +7,7 @@ import { createCatalogue } from "./catalogue.ts";
 import { chat } from "./endpoints/chat.ts";
 import { completions } from "./endpoints/completions.ts";
 import { embeddings } from "./endpoints/embeddings.ts";
+import { blob, imageEdits, imageGenerations, imageVariations } from "./endpoints/images.ts";
 import { metrics } from "./endpoints/metrics.ts";
 import { getModel, listModels } from "./endpoints/models.ts";
 import { queue } from "./endpoints/queue.ts";
@@ -19,6 +20,8 @@ import { createPulse } from "./pulse.ts";
 import { conclude } from "./record.ts";
 import type { Rooms } from "./rooms.ts";
 
+export { createRetryBudget } from "./failover.ts";
+
 type Endpoint = (exchange: Exchange) => Response | Promise<Response>;
 
 /** Every path there is, and what answers it by method. A `*` at the end stands for one or more characters. */
@@ -28,6 +31,10 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
   "/v1/embeddings": { POST: embeddings },
   "/v1/responses": { POST: responses },
   "/v1/responses/*": { GET: storedResponse, DELETE: storedResponse, POST: storedResponse },
+  "/v1/images/generations": { POST: imageGenerations },
+  "/v1/images/edits": { POST: imageEdits },
+  "/v1/images/variations": { POST: imageVariations },
+  "/v1/blobs/*": { GET: blob },
   "/v1/models": { GET: listModels },
   "/v1/models/*": { GET: getModel },
   "/v1/queue": { GET: queue },

@@ -74,6 +74,12 @@ function withErrata(): Record<string, Schema> {
   const usage = schemas.Response!.allOf!.find((part) => part.properties?.usage)!.properties!;
   usage.usage = { anyOf: [usage.usage!, { type: "null" }] };
 
+  // Models of others paint in other sizes.
+  const events = ["GenPartialImage", "GenCompleted", "EditPartialImage", "EditCompleted"].map(
+    (name) => `Image${name}Event`,
+  );
+  for (const name of ["ImagesResponse", ...events]) schemas[name]!.properties!.size = { type: "string" };
+
   const completionChunk = structuredClone(schemas.CreateCompletionResponse!);
   const finish = completionChunk.properties!.choices!.items!.properties!.finish_reason!;
   finish.type = ["string", "null"];
