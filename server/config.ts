@@ -50,6 +50,8 @@ export interface Model {
   detection?: DetectionCard;
   /** What `detail` means to a model that sees: the longer side of an image, in pixels. */
   imageSides?: { low: number; high: number };
+  /** What a model that paints can paint, in pixels. `size`: what "auto" means. */
+  images?: { size: string; sideMin: number; sideMax: number; sideStep: number };
   aliases: string[];
   description?: string;
   ownedBy: string;

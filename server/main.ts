@@ -9,7 +9,7 @@ import { createAdmission } from "./admission/admission.ts";
 import { availableBytes, checkMemory, checkRuntime, describeListenError } from "./checks.ts";
 import { type Config, createPlans, loadConfig } from "./config.ts";
 import { createFleet, type Engine, type Fleet, type Outcome } from "./fleet/fleet.ts";
-import { createGateway } from "./gateway/gateway.ts";
+import { createGateway, createRetryBudget } from "./gateway/gateway.ts";
 import { openLedger } from "./ledger/ledger.ts";
 import { createMedia } from "./media/media.ts";
 import { createMetrics } from "./metrics/metrics.ts";
@@ -113,6 +113,12 @@ export async function start(options: StartOptions): Promise<void> {
   fleet.onFree(admission.pump);
   const media = createMedia({
     fetch: { enabled: config.fetchUrls, allowed: config.fetchAllow, msMax: config.limits.fetchMsMax },
+    blobs: {
+      folder: join(config.home, "images"),
+      bytesMax: config.limits.blobBytesMax,
+      ageMsMax: config.limits.blobMsMax,
+      now: Date.now,
+    },
     program: join(import.meta.dir, "../workers/media/main.ts"),
   });
 
@@ -125,6 +131,7 @@ export async function start(options: StartOptions): Promise<void> {
     admission,
     fleet,
     media,
+    publicUrl: config.publicUrl,
     usage: ledger.usage,
     usageToday: (caller) => {
       const quota = admission.state(caller).requestsPerDay;
@@ -146,6 +153,7 @@ export async function start(options: StartOptions): Promise<void> {
       if (logsRequests) requestLog.add(record);
     },
     draining: () => draining,
+    retries: createRetryBudget(config.limits.retryPercentMax),
     log,
   });
   const pinned = config.engines.filter((entry) => entry.pinned);

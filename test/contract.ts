@@ -2,6 +2,7 @@
 // that SDKs add to them.
 
 import { headerOf, type Message, statusOf } from "./http.ts";
+import { imageStreamViolations } from "./images-rules.ts";
 import { eventSchemaOf, type SchemaName, violationsOf as shapeViolations } from "./oracle/oracle.ts";
 import { RESPONSE_WHOLE_RULES, RESPONSES_STREAM_RULES, seenResponsesStream } from "./responses-rules.ts";
 import { CHAT_STREAM_RULES, CHAT_WHOLE_RULES, FRAMING_RULES, isEnvelope, type Rule } from "./rules.ts";
@@ -53,6 +54,8 @@ function bodyViolations(path: string, request: Message, response: Message, mayBe
     if (path === "/ready") return [];
     return isEnvelope(body) ? shapeViolations("ErrorResponse", body) : [`not an error envelope: ${raw.slice(0, 300)}`];
   }
+  if (path.startsWith("/v1/blobs/"))
+    return /^image\/(png|jpeg|webp)$/.test(type ?? "") ? [] : [`an image of type ${type}`];
   const body = parse(raw);
   if (typeof body !== "object" || body === null) return [`not a JSON object: ${raw.slice(0, 300)}`];
   const seen = { raw, contentType: type, body: body as Record<string, unknown>, request: asked(request) };
@@ -70,6 +73,7 @@ function streamViolations(path: string, raw: string, request: Record<string, unk
     found.push("a stream without its charset");
   if (headerOf(response, "cache-control") !== "no-cache") found.push("a stream that may be cached");
   if (path === "/v1/responses") return [...found, ...responsesViolations(raw, response.complete)];
+  if (path.startsWith("/v1/images/")) return [...found, ...imageStreamViolations(raw, response.complete)];
   const seen = seenStream(raw, request, response.complete);
   found.push(...broken(FRAMING_RULES, seen));
   if (path === "/v1/chat/completions") found.push(...broken(CHAT_STREAM_RULES, seen));
@@ -90,9 +94,11 @@ function responsesViolations(raw: string, whole: boolean): string[] {
 function wholeSchema(path: string): SchemaName | null {
   if (path === "/v1/chat/completions") return "CreateChatCompletionResponse";
   if (path === "/v1/completions") return "CreateCompletionResponse";
+  if (path === "/v1/embeddings") return "CreateEmbeddingResponse";
   if (path === "/v1/models") return "ListModelsResponse";
   if (path.startsWith("/v1/models/")) return "Model";
   if (path === "/v1/responses") return "Response";
+  if (path.startsWith("/v1/images/")) return "ImagesResponse";
   return null;
 }
 

@@ -6,6 +6,7 @@ export * from "./embeddings.ts";
 export * from "./errors.ts";
 export * from "./form.ts";
 export * from "./ids.ts";
+export * from "./images.ts";
 export * from "./json.ts";
 export * from "./media.ts";
 export * from "./models.ts";

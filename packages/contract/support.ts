@@ -4,6 +4,7 @@
 import type { ChatRequest } from "./chat.ts";
 import type { CompletionRequest } from "./completions.ts";
 import { ApiError } from "./errors.ts";
+import type { ImageRequest, ImageTask } from "./images.ts";
 
 /** What a model on an engine can do. Named in data/models.yaml (what the model can) and data/engines.yaml (what the kind carries). */
 export const FEATURES = [
@@ -27,6 +28,11 @@ export const FEATURES = [
   "prediction",
   "web_search",
   "moderation",
+  "image_edits",
+  "image_streaming",
+  "transparent_background",
+  "embeddings",
+  "detection",
 ] as const;
 export type Feature = (typeof FEATURES)[number];
 
@@ -56,7 +62,30 @@ export function refuseUnsupported(
   spelled: (asked: Asked) => Asked = (asked) => asked,
   instead: (feature: Feature) => string | null = () => null,
 ): void {
-  const needs = "messages" in call ? needsOfChat(call) : needsOfCompletion(call);
+  refuseFirst("messages" in call ? needsOfChat(call) : needsOfCompletion(call), has, model, spelled, instead);
+}
+
+/**
+ * The same for images.
+ * @throws ApiError `unsupported_parameter` or `unsupported_value`
+ */
+export function refuseUnsupportedImage(
+  task: ImageTask,
+  call: ImageRequest,
+  has: ReadonlySet<string>,
+  model: string,
+  instead: (feature: Feature) => string | null,
+): void {
+  refuseFirst(needsOfImage(task, call), has, model, (asked) => asked, instead);
+}
+
+function refuseFirst(
+  needs: Iterable<Need>,
+  has: ReadonlySet<string>,
+  model: string,
+  spelled: (asked: Asked) => Asked,
+  instead: (feature: Feature) => string | null,
+): void {
   for (const need of needs) {
     if (has.has(need.feature)) continue;
     const { param, value } = spelled(need);
@@ -68,6 +97,15 @@ export function refuseUnsupported(
     }
     const text = `Unsupported value: '${param}' does not support ${value} with the model \`${model}\`.${hint}`;
     throw new ApiError("unsupported_value", text, { param });
+  }
+}
+
+function* needsOfImage(task: ImageTask, call: ImageRequest): Generator<Need> {
+  // The path itself asks for it; the image is what shows that.
+  if (task === "image_edit") yield { feature: "image_edits", param: "image" };
+  if (call.seed !== undefined) yield { feature: "seed", param: "seed" };
+  if (call.background === "transparent") {
+    yield { feature: "transparent_background", param: "background", value: "'transparent'" };
   }
 }
 

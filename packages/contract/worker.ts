@@ -69,6 +69,8 @@ export interface WorkerModel {
   contextTokens: number;
   /** Path of the weights, for workers that load any: a file, or a folder laid out as on the Hugging Face hub. */
   file?: string;
+  /** Length of an embedding. */
+  dimensions?: number;
   /** How texts become vectors, where the catalogue says more than the model's own files. */
   embedding?: EmbeddingCard;
   /** What a model sees that finds objects in images. */

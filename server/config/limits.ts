@@ -12,6 +12,10 @@ export const LIMITS = {
   imagePixelsMax: [40_000_000, 1_024, 1_000_000_000],
   /** Images in one call: each may have to be fetched. */
   imagesMax: [32, 1, 10_000],
+  /** All images that are kept for links. The oldest go first. */
+  blobBytesMax: [1_073_741_824, 0, 1_000_000_000_000],
+  /** How long a link to an image lives: as long as OpenAI's. */
+  blobMsMax: [3_600_000, 1_000, 31_536_000_000],
   /** An image by URL: name, redirects and body together. */
   fetchMsMax: [10_000, 100, 600_000],
   /** Requests of one class that wait for one model, where data/queue.yaml does not say less; the next one is refused. */

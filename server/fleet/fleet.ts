@@ -19,7 +19,14 @@ import { replaces, servedIds, workerModels } from "./table.ts";
 import { type Clock, type Log, realClock } from "./worker.ts";
 
 // The gateway relays what an engine answers, and asks the fleet for it.
-export { type Engine, type EngineAnswer, EngineUnreachable, type EventStream, type Frame } from "../engines/engines.ts";
+export {
+  type Engine,
+  type EngineAnswer,
+  EngineStatus,
+  EngineUnreachable,
+  type EventStream,
+  type Frame,
+} from "../engines/engines.ts";
 export type { Wish } from "./group.ts";
 export type { Outcome } from "./health.ts";
 export type { Served } from "./served.ts";
@@ -47,7 +54,7 @@ export interface ModelStatus {
 }
 
 /** One engine, as the operator sees it. */
-export interface EngineStatus {
+export interface EngineView {
   id: string;
   kind: string;
   /** Of a server elsewhere. */
@@ -85,7 +92,7 @@ export interface Fleet {
    */
   onFree(listener: (modelId: string) => void): void;
   states(): ModelStatus[];
-  engines(): EngineStatus[];
+  engines(): EngineView[];
   /** Every change of a model's state on one of its engines. Listeners must not throw. */
   onChange(listener: (status: ModelStatus) => void): void;
   /** How many slots each engine has, and how many of them are taken. */
@@ -148,11 +155,16 @@ const LIMITS: FleetLimits = {
 /** Longer than a worker takes to end; short enough that an orchestrator does not kill us first. */
 const STOP_MS_MAX = 5_000;
 
+<<<<<<< HEAD
 /** The pool of everything that runs here. */
 const MACHINE = "";
 
 /** Between two readings of the engines' metrics, and looks at what is due. */
 const TICK_MS = 1_000;
+=======
+/** Between two looks at what is due. */
+const TICK_MS = 250;
+>>>>>>> main
 
 export function createFleet(options: FleetOptions): Fleet {
   const { log, clock = realClock, random = Math.random, stopMsMax = STOP_MS_MAX } = options;
@@ -374,7 +386,7 @@ export function createFleet(options: FleetOptions): Fleet {
     onFree: (listener) => void freeListeners.push(listener),
     onChange: (listener) => void changeListeners.push(listener),
     states: () => [...groups].map(([id, group]) => statusOf(bestOf(group), id)),
-    engines: () => replicas.map(engineStatus),
+    engines: () => replicas.map(viewOf),
 
     loads: () =>
       replicas.map(({ entry, slots }) => ({
@@ -450,7 +462,7 @@ function statusesOf(replica: Replica): ModelStatus[] {
   return replica.host.models.map(({ id }) => statusOf(replica, id));
 }
 
-function engineStatus({ entry, host, slots, health, draining, lastLoad }: Replica): EngineStatus {
+function viewOf({ entry, host, slots, health, draining, lastLoad }: Replica): EngineView {
   const state = host.state();
   const { ejectedAt, reason, share } = health.standing();
   const why = state.state === "warm" ? reason : "reason" in state ? (state.reason ?? null) : null;

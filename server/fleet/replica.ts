@@ -61,7 +61,7 @@ export interface Replica {
   full(): boolean;
   /** What its metrics said last; null when they are too old, or there are none. */
   lastLoad(): Load | null;
-  /** Reads its metrics. */
+  /** Reads its metrics, when that is due. */
   poll(): Promise<void>;
   /** Resolves when it is warm, failed or stopped for the first time. */
   readonly settled: PromiseWithResolvers<void>;
@@ -83,7 +83,9 @@ export interface ReplicaOptions {
   slowStartMs: number;
 }
 
-/** Older metrics say nothing about now. */
+/** Between two readings of an engine's metrics. */
+const POLL_MS = 1_000;
+/** Older ones say nothing about now. */
 const LOAD_MS_MAX = 5_000;
 /** Beyond this share of its cache an engine drops what it has begun, to begin it again later. */
 const KV_MAX = 0.95;
@@ -91,6 +93,7 @@ const KV_MAX = 0.95;
 export function createReplica({ entry, host, now, onFree, log, ...settings }: ReplicaOptions): Replica {
   let said: Load | null = null;
   let saidAt = 0;
+  let askedAt = Number.NEGATIVE_INFINITY;
   /** Calls of others: what it said less what was ours then. */
   let foreign = 0;
   let wasEjected = false;
@@ -120,6 +123,8 @@ export function createReplica({ entry, host, now, onFree, log, ...settings }: Re
     lastLoad,
 
     async poll() {
+      if (now() - askedAt < POLL_MS) return;
+      askedAt = now();
       const load = await host.readLoad();
       if (load === null) return;
       const wasFull = replica.full();

@@ -66,9 +66,19 @@ function withErrata(): Record<string, Schema> {
     logprobs.properties![key] = { type: "array", prefixItems: [{ anyOf: [items!, { type: "null" }] }], items: items! };
   }
 
+  // Base64 when it was asked for.
+  const vector = schemas.Embedding!.properties!;
+  vector.embedding = { anyOf: [vector.embedding!, { type: "string" }] };
+
   // Null until the response has ended.
   const usage = schemas.Response!.allOf!.find((part) => part.properties?.usage)!.properties!;
   usage.usage = { anyOf: [usage.usage!, { type: "null" }] };
+
+  // Models of others paint in other sizes.
+  const events = ["GenPartialImage", "GenCompleted", "EditPartialImage", "EditCompleted"].map(
+    (name) => `Image${name}Event`,
+  );
+  for (const name of ["ImagesResponse", ...events]) schemas[name]!.properties!.size = { type: "string" };
 
   const completionChunk = structuredClone(schemas.CreateCompletionResponse!);
   const finish = completionChunk.properties!.choices!.items!.properties!.finish_reason!;

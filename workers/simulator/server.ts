@@ -2,24 +2,31 @@
 
 import {
   ApiError,
+  bodyOfForm,
   COUNT_PATH,
   errorBody,
+  type Form,
+  ImageEditRequest,
   newId,
   parseJsonObject,
+  readWrittenForm,
   retryHeaders,
   USAGE_FIELD,
   type WorkerConfig,
   type WorkerHealth,
   type WorkerModel,
 } from "@oxbow/contract";
+import type { TSchema } from "typebox";
 import type { Ask } from "./ask.ts";
 import { chat } from "./chat.ts";
 import { completions } from "./completions.ts";
 import { count } from "./count.ts";
 import { engineRoutes } from "./dress.ts";
+import { embeddings } from "./embeddings.ts";
 import { createEngine } from "./engine.ts";
 import { errorOfFault, FAULT_MODELS, simulationOf } from "./faults.ts";
 import { json, type Route } from "./http.ts";
+import { imageEdits, imageGenerations } from "./images.ts";
 import { readOptions } from "./options.ts";
 
 export type Handler = (request: Request) => Promise<Response>;
@@ -37,12 +44,31 @@ export function createSimulator(config: WorkerConfig): Handler {
     "GET /v1/models": () => json({ object: "list", data: [...new Set(models.values())].map(modelObject) }),
     "POST /v1/chat/completions": (request) => answer(request, chat),
     "POST /v1/completions": (request) => answer(request, completions),
+    "POST /v1/images/generations": (request) => answer(request, imageGenerations),
+    "POST /v1/images/edits": (request) => answerForm(request, ImageEditRequest, imageEdits),
+    "POST /v1/embeddings": (request) => answer(request, embeddings),
     [`POST ${COUNT_PATH}`]: count,
     ...engineRoutes(options.dress, engine, (id) => findModel(models, id)),
   };
 
   async function answer(request: Request, endpoint: (ask: Ask) => Promise<Response>): Promise<Response> {
-    const body = parseJsonObject(await request.bytes());
+    return answerBody(request, parseJsonObject(await request.bytes()), endpoint);
+  }
+
+  async function answerForm(
+    request: Request,
+    schema: TSchema,
+    endpoint: (ask: Ask, form: Form) => Promise<Response>,
+  ): Promise<Response> {
+    const form = await readWrittenForm(request);
+    return answerBody(request, bodyOfForm(form, schema), (ask) => endpoint(ask, form));
+  }
+
+  async function answerBody(
+    request: Request,
+    body: Record<string, unknown>,
+    endpoint: (ask: Ask) => Promise<Response>,
+  ): Promise<Response> {
     const simulation = simulationOf(body, request.headers);
     const { fault } = simulation;
     if (fault?.kind === "error") throw errorOfFault(fault);
