@@ -155,16 +155,11 @@ const LIMITS: FleetLimits = {
 /** Longer than a worker takes to end; short enough that an orchestrator does not kill us first. */
 const STOP_MS_MAX = 5_000;
 
-<<<<<<< HEAD
 /** The pool of everything that runs here. */
 const MACHINE = "";
 
-/** Between two readings of the engines' metrics, and looks at what is due. */
-const TICK_MS = 1_000;
-=======
 /** Between two looks at what is due. */
 const TICK_MS = 250;
->>>>>>> main
 
 export function createFleet(options: FleetOptions): Fleet {
   const { log, clock = realClock, random = Math.random, stopMsMax = STOP_MS_MAX } = options;
