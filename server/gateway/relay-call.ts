@@ -64,6 +64,8 @@ export interface Prepared {
   form?: { bytes: Uint8Array; contentType: string };
   /** What was found that the plan may limit besides tokens. */
   measures?: readonly Measure[];
+  /** Header fields for our own workers. */
+  headers?: Record<string, string>;
 }
 
 /**
@@ -171,7 +173,7 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   try {
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
     if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
-    const sent = sentOf(call, prepared, ticket);
+    const sent = { ...sentOf(call, prepared, ticket), headers: prepared?.headers };
     const { answer, first } = await withFailover(
       {
         seat: ticket.seat,
@@ -195,17 +197,17 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
 async function begin(
   exchange: Exchange,
   call: RelayCall,
-  { bytes, ...type }: Sent,
+  sent: Sent,
   priority: string,
   engine: Engine,
   signal: AbortSignal,
 ): Promise<Pick<Opened, "answer" | "first">> {
   exchange.record.engine = engine.id;
-  const answer = await engine.call(call.path, bytes, {
+  const answer = await engine.call(call.path, sent.bytes, {
     signal,
-    headers: fieldsFor(engine, exchange, call),
+    headers: { ...fieldsFor(engine, exchange, call), ...(engine.remote === null ? sent.headers : {}) },
     model: call.model.id,
-    ...type,
+    ...(sent.contentType === undefined ? {} : { contentType: sent.contentType }),
     ...(engine.remote === null ? {} : { priority, tenant: tenantOf(exchange.caller!.accountId) }),
   });
   if (answer.kind === "whole") return { answer, first: null };
@@ -225,10 +227,11 @@ function neverBegun(cause: unknown): never {
   throw new ApiError("engine_failed", "The engine failed to answer. Try again.", { cause });
 }
 
-/** A body, and its type when it is not JSON. */
+/** A body, its type when it is not JSON, and header fields for our own workers. */
 interface Sent {
   bytes: Uint8Array;
   contentType?: string;
+  headers?: Record<string, string> | undefined;
 }
 
 /** What is sent: the caller's own length, unless the plan allows less. */
