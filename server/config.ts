@@ -35,6 +35,8 @@ export interface Config extends Settings, PlanTable {
   models: Model[];
   kinds: Record<string, EngineKind>;
   engines: EngineEntry[];
+  /** Memories that servers elsewhere share, by name. */
+  pools: Record<string, { bytes: number }>;
   /** The first goes first. */
   queue: QueueClass[];
   /** That of the start. */
@@ -155,8 +157,10 @@ export interface EngineKind {
   remote?: RemoteKind;
   /** What the kind carries of the wire: of the contract's FEATURES. */
   features: string[];
-  /** Each model of such an engine names a file. */
+  /** Each model of such an engine names a file, or its weights were pulled. */
   loadsFiles: boolean;
+  /** The format in which they are pulled; absent: models must name files. */
+  format?: Weights["format"];
   simulated: boolean;
 }
 
@@ -212,6 +216,10 @@ export interface EngineEntry {
   drain?: boolean;
   threads?: number;
   pinned: boolean;
+  /** Memory that it takes, in bytes; by default what its weights and slots let expect. */
+  memoryBytes?: number;
+  /** The memory that its server shares with others: a name of `pools`. */
+  pool?: string;
   options: Record<string, unknown>;
   when?: "simulate";
 }
@@ -238,10 +246,10 @@ export function loadConfig(options: ConfigOptions): Config {
   const dataDir = options.dataDir ?? options.env.OXBOW_DATA ?? "";
   const models = rowsOf(readTable(dataDir, "models", readModels));
   const plans = readPlans(dataDir, models);
-  const { kinds, engines } = enginesOf(readTable(dataDir, "engines", readEngines));
+  const { kinds, engines, pools } = enginesOf(readTable(dataDir, "engines", readEngines));
   const queue = queueOf(readTable(dataDir, "queue", readQueue), settings.limits);
   checkNames(models, labelOf(dataDir, "models"));
-  checkEngines({ engines, kinds, models, env: options.env }, labelOf(dataDir, "engines"));
+  checkEngines({ engines, kinds, pools, models, env: options.env }, labelOf(dataDir, "engines"));
   const exists = (entry: { when?: "simulate" }) => settings.simulate || entry.when === undefined;
   const served = models.filter(exists).map(modelOf);
   return freeze({
@@ -252,6 +260,7 @@ export function loadConfig(options: ConfigOptions): Config {
     models: served,
     traffic: readTraffic(dataDir, served),
     kinds,
+    pools,
     engines: engines.filter(exists),
     queue,
   });
@@ -261,6 +270,7 @@ type ModelRow = Omit<Model, "created"> & { released?: string; when?: "simulate";
 interface EngineTable {
   kinds: Record<string, EngineKind>;
   engines: Record<string, Omit<EngineEntry, "id">>;
+  pools: Record<string, { bytes: number }>;
 }
 interface QueueTable {
   classes: Record<string, Omit<QueueClass, "id">>;
@@ -278,7 +288,7 @@ function modelOf({ released, when: _, source: __, read: ___, ...model }: ModelRo
   return { ...model, created: released === undefined ? 0 : Date.parse(released) / 1000 };
 }
 
-function enginesOf(table: EngineTable): { kinds: Record<string, EngineKind>; engines: EngineEntry[] } {
+function enginesOf(table: EngineTable): Pick<Config, "kinds" | "engines" | "pools"> {
   for (const kind of Object.values(table.kinds)) {
     if (kind.worker !== undefined) kind.worker = resolve(PROJECT, kind.worker);
   }
@@ -288,7 +298,7 @@ function enginesOf(table: EngineTable): { kinds: Record<string, EngineKind>; eng
       if (model.file !== undefined) model.file = resolve(PROJECT, model.file);
     }
   }
-  return { kinds: table.kinds, engines };
+  return { kinds: table.kinds, engines, pools: table.pools };
 }
 
 /** The table says what is fair, the environment what this machine can bear. */

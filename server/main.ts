@@ -19,6 +19,7 @@ import { createRequestLog } from "./request-log.ts";
 import { lockHome, openStore } from "./store/store.ts";
 import { createTraces } from "./traces/traces.ts";
 import { createTraffic } from "./traffic/traffic.ts";
+import { createWeights } from "./weights/weights.ts";
 
 export interface StartOptions {
   env: Record<string, string | undefined>;
@@ -88,9 +89,20 @@ export async function start(options: StartOptions): Promise<void> {
   });
   reload = createReload({ home: config.home, plans, check: accounts.checkPlans, now: Date.now, log });
 
+  const weights = createWeights({
+    home: config.home,
+    env: options.env,
+    models: config.models,
+    stallMsMax: config.limits.pullStallMsMax,
+  });
+  // What is free now, before any of it is taken by what is loaded.
+  const memoryBytes = Math.min(availableBytes(), config.limits.memoryBytesMax || Number.POSITIVE_INFINITY);
   const fleet = createFleet({
     engines: config.engines,
     kinds: config.kinds,
+    pools: config.pools,
+    memoryBytes,
+    weightsOf: weights.pathOf,
     models: config.models,
     env: options.env,
     loadMsMax: config.limits.loadMsMax,
@@ -160,8 +172,8 @@ export async function start(options: StartOptions): Promise<void> {
   });
   const pinned = config.engines.filter((entry) => entry.pinned);
   checkMemory(
-    pinned.reduce((sum, entry) => sum + fleet.estimateBytes(entry), 0),
-    availableBytes(),
+    pinned.map((entry) => ({ id: entry.id, bytes: fleet.estimateBytes(entry) })),
+    memoryBytes,
   );
   const server = listen(config, gateway.handle);
   const baseUrl = `http://${urlHost(config.host)}:${server.port}/v1`;
