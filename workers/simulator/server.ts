@@ -24,10 +24,11 @@ import { count } from "./count.ts";
 import { engineRoutes } from "./dress.ts";
 import { embeddings } from "./embeddings.ts";
 import { createEngine } from "./engine.ts";
-import { errorOfFault, FAULT_MODELS, simulationOf } from "./faults.ts";
+import { errorOfFault, FAULT_MODELS, type Simulation, simulationOf, simulationOfAll } from "./faults.ts";
 import { json, type Route } from "./http.ts";
 import { imageEdits, imageGenerations } from "./images.ts";
 import { readOptions } from "./options.ts";
+import { wait } from "./pace.ts";
 
 export type Handler = (request: Request) => Promise<Response>;
 
@@ -37,6 +38,9 @@ export function createSimulator(config: WorkerConfig): Handler {
   const engine = createEngine(config, options);
   const models = new Map<string, WorkerModel>(FAULT_MODELS.map((id) => [id, faultModel(id)]));
   for (const model of config.models) for (const id of [...model.aliases, model.id]) models.set(id, model);
+
+  /** What calls get that ask for nothing themselves: an engine can be made to fail while it runs. */
+  let ofAll: Simulation = {};
 
   const routes: Record<string, Route> = {
     "GET /health": () => json({ state: "warm", progress: 1 } satisfies WorkerHealth),
@@ -48,6 +52,10 @@ export function createSimulator(config: WorkerConfig): Handler {
     "POST /v1/images/edits": (request) => answerForm(request, ImageEditRequest, imageEdits),
     "POST /v1/embeddings": (request) => answer(request, embeddings),
     [`POST ${COUNT_PATH}`]: count,
+    "POST /simulate": async (request) => {
+      ofAll = simulationOfAll(await request.bytes());
+      return json(ofAll);
+    },
     ...engineRoutes(options.dress, engine, (id) => findModel(models, id)),
   };
 
@@ -69,8 +77,9 @@ export function createSimulator(config: WorkerConfig): Handler {
     body: Record<string, unknown>,
     endpoint: (ask: Ask) => Promise<Response>,
   ): Promise<Response> {
-    const simulation = simulationOf(body, request.headers);
-    const { fault } = simulation;
+    const simulation = simulationOf(body, request.headers, ofAll);
+    const { fault, headersMs = 0 } = simulation;
+    if (headersMs > 0) await wait(headersMs, request.signal);
     if (fault?.kind === "error") throw errorOfFault(fault);
     if (fault?.kind === "html") return new Response(PAGE, { status: 502, headers: { "content-type": "text/html" } });
     // What the field holds when it is no string is for the endpoint's own check of types.
