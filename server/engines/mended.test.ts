@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { sseEvent } from "@oxbow/contract";
+import { type RelayedError, sseEvent } from "@oxbow/contract";
 import fc from "fast-check";
 import engineSchema from "../../data/engines.schema.json" with { type: "json" };
 import { violationsOf as shapeViolations } from "../../test/oracle/oracle.ts";
@@ -391,8 +391,10 @@ describe("a stream", () => {
     );
     if (answer.kind !== "stream") throw new Error("not a stream");
     expect(textOf([(await answer.events.next())!])).toBe(sseEvent(chunk({ role: "assistant", content: "a" })));
-    const error = await answer.events.next().catch((thrown) => thrown);
-    expect(error.body.error).toEqual({
+    const frame = (await answer.events.next())!;
+    expect(frame.last).toBe(true);
+    expect(read(textOf([frame])).errors).toHaveLength(1);
+    expect((frame.error as RelayedError).body.error).toEqual({
       message: "no more blocks",
       type: "invalid_request_error",
       param: null,
