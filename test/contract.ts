@@ -2,6 +2,7 @@
 // that SDKs add to them.
 
 import { headerOf, type Message, statusOf } from "./http.ts";
+import { imageStreamViolations } from "./images-rules.ts";
 import { eventSchemaOf, type SchemaName, violationsOf as shapeViolations } from "./oracle/oracle.ts";
 import { RESPONSE_WHOLE_RULES, RESPONSES_STREAM_RULES, seenResponsesStream } from "./responses-rules.ts";
 import { CHAT_STREAM_RULES, CHAT_WHOLE_RULES, FRAMING_RULES, isEnvelope, type Rule } from "./rules.ts";
@@ -40,6 +41,7 @@ function bodyViolations(path: string, request: Message, response: Message, mayBe
   const status = statusOf(response);
   const type = headerOf(response, "content-type");
   const raw = response.body.toString();
+  if (path.startsWith("/v1/audio/") && status === 200) return audioViolations(path, response, mayBeCut);
   if (!response.complete && !mayBeCut) return ["the answer was cut short"];
   if (type?.startsWith("text/event-stream")) {
     if (status !== 200) return [`an event stream with status ${status}`];
@@ -53,6 +55,8 @@ function bodyViolations(path: string, request: Message, response: Message, mayBe
     if (path === "/ready") return [];
     return isEnvelope(body) ? shapeViolations("ErrorResponse", body) : [`not an error envelope: ${raw.slice(0, 300)}`];
   }
+  if (path.startsWith("/v1/blobs/"))
+    return /^image\/(png|jpeg|webp)$/.test(type ?? "") ? [] : [`an image of type ${type}`];
   const body = parse(raw);
   if (typeof body !== "object" || body === null) return [`not a JSON object: ${raw.slice(0, 300)}`];
   const seen = { raw, contentType: type, body: body as Record<string, unknown>, request: asked(request) };
@@ -64,12 +68,34 @@ function bodyViolations(path: string, request: Message, response: Message, mayBe
   ];
 }
 
+/** Sound is held to its type; what decoders make of it is for the tests of audio. */
+function audioViolations(path: string, response: Message, mayBeCut: boolean): string[] {
+  if (!response.complete && !mayBeCut) return ["the answer was cut short"];
+  const type = headerOf(response, "content-type") ?? "";
+  const raw = response.body.toString();
+  if (type.startsWith("text/event-stream")) {
+    const events = raw.split("\n\n").filter((event) => event.startsWith("data: {"));
+    return events.flatMap((event) => {
+      const data = parse(event.slice(6)) as { type: string };
+      const schema = eventSchemaOf(data.type);
+      return schema ? shapeViolations(schema, data) : [`no event of the API is of type ${data.type}`];
+    });
+  }
+  if (path === "/v1/audio/speech") return type.startsWith("audio/") ? [] : [`speech of content type ${type}`];
+  if (type === "text/plain; charset=utf-8") return [];
+  if (type !== "application/json") return [`a transcript of content type ${type}`];
+  const body = parse(raw);
+  const verbose = typeof body === "object" && body !== null && "duration" in body;
+  return shapeViolations(verbose ? "CreateTranscriptionResponseVerboseJson" : "CreateTranscriptionResponseJson", body);
+}
+
 function streamViolations(path: string, raw: string, request: Record<string, unknown>, response: Message): string[] {
   const found: string[] = [];
   if (headerOf(response, "content-type") !== "text/event-stream; charset=utf-8")
     found.push("a stream without its charset");
   if (headerOf(response, "cache-control") !== "no-cache") found.push("a stream that may be cached");
   if (path === "/v1/responses") return [...found, ...responsesViolations(raw, response.complete)];
+  if (path.startsWith("/v1/images/")) return [...found, ...imageStreamViolations(raw, response.complete)];
   const seen = seenStream(raw, request, response.complete);
   found.push(...broken(FRAMING_RULES, seen));
   if (path === "/v1/chat/completions") found.push(...broken(CHAT_STREAM_RULES, seen));
@@ -90,9 +116,11 @@ function responsesViolations(raw: string, whole: boolean): string[] {
 function wholeSchema(path: string): SchemaName | null {
   if (path === "/v1/chat/completions") return "CreateChatCompletionResponse";
   if (path === "/v1/completions") return "CreateCompletionResponse";
+  if (path === "/v1/embeddings") return "CreateEmbeddingResponse";
   if (path === "/v1/models") return "ListModelsResponse";
   if (path.startsWith("/v1/models/")) return "Model";
   if (path === "/v1/responses") return "Response";
+  if (path.startsWith("/v1/images/")) return "ImagesResponse";
   return null;
 }
 

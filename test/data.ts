@@ -17,20 +17,24 @@ export interface PlanTable {
   versions: Record<string, Record<string, Record<string, unknown>>>;
 }
 
+export type ModelTable = Record<string, Record<string, unknown>>;
+
 /** @returns the folder, for `OXBOW_DATA`, and what removes it again */
 export function dataWith(
   change: (table: EngineTable) => void,
   changePlans: (table: PlanTable) => void = () => {},
+  changeModels: (table: ModelTable) => void = () => {},
 ): { folder: string; remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), "oxbow-data-"));
   cpSync(join(import.meta.dir, "../data"), folder, { recursive: true });
   rewrite(join(folder, "engines.yaml"), change);
   rewrite(join(folder, "plans.yaml"), changePlans);
+  rewrite(join(folder, "models.yaml"), changeModels);
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 function rewrite<Table>(file: string, change: (table: Table) => void): void {
-  const table = parse(readFileSync(file, "utf8")) as Table;
+  const table = parse(readFileSync(file, "utf8"), { merge: true }) as Table;
   change(table);
   writeFileSync(file, stringify(table));
 }

@@ -3,6 +3,7 @@
 // answers. SDKs ask for base64 by default and decode little-endian 32-bit floats. `input_type` is ours.
 
 import Type, { type Static } from "typebox";
+import { ApiError } from "./errors.ts";
 import { createParser } from "./validate.ts";
 
 /** Inputs in one call, as the API reference has it. */
@@ -104,3 +105,51 @@ export function normalise(vector: Float32Array): Float32Array {
   if (length > 0) for (let at = 0; at < vector.length; at++) vector[at]! /= length;
   return vector;
 }
+
+/**
+ * An engine's answer, put right where it does not do as it was told: vectors in the other encoding, or longer than asked for.
+ * What is right already is handed back as it is.
+ *
+ * @param dimensions that were asked for; null: the model's own
+ * @throws ApiError `engine_failed` for what is no such answer
+ */
+export function tidyEmbeddings(bytes: Uint8Array, format: EncodingFormat, dimensions: number | null): Uint8Array {
+  if (dimensions === null && formatIn(bytes) === format) return bytes;
+  const answer = readAnswer(bytes);
+  const data = answer.data.toSorted((one, other) => one.index - other.index);
+  let changed = false;
+  const tidy = data.map((object) => {
+    const vector = decodeVector(object.embedding);
+    if (vector === null) throw noAnswer();
+    const right = typeof object.embedding === "string" ? format === "base64" : format === "float";
+    if (right && vector.length <= (dimensions ?? vector.length)) return object;
+    changed = true;
+    return { ...object, embedding: encodeVector(shorten(vector, dimensions ?? vector.length), format) };
+  });
+  return changed ? new TextEncoder().encode(JSON.stringify({ ...answer, data: tidy })) : bytes;
+}
+
+function readAnswer(bytes: Uint8Array): EmbeddingAnswer {
+  try {
+    const answer = JSON.parse(Buffer.from(bytes).toString()) as EmbeddingAnswer;
+    if (Array.isArray(answer?.data)) return answer;
+  } catch {
+    // no JSON is no answer either
+  }
+  throw noAnswer();
+}
+
+function noAnswer(): ApiError {
+  return new ApiError("engine_failed", "The engine answered with something that holds no vectors. Try again.");
+}
+
+/** How the first vector is written; null when there is none to see. */
+function formatIn(bytes: Uint8Array): EncodingFormat | null {
+  const at = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).indexOf(VECTOR);
+  const start = Buffer.from(bytes.subarray(at, at + 64)).toString("latin1");
+  const mark = at < 0 ? null : /^"embedding":\s*(["[])/.exec(start)?.[1];
+  return mark === "[" ? "float" : mark === '"' ? "base64" : null;
+}
+
+/** The key. The same word as the value of `object` is followed by no colon. */
+const VECTOR = '"embedding":';

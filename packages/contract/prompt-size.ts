@@ -3,6 +3,7 @@
 
 import { type ChatMessage, type ChatRequest, textOf } from "./chat.ts";
 import { type CompletionRequest, promptsOf } from "./completions.ts";
+import { type EmbeddingRequest, inputsOf } from "./embeddings.ts";
 
 /**
  * Not below what `usage.prompt_tokens` will say. Images, audio and files are left out: what they cost is the model's secret.
@@ -18,6 +19,11 @@ export function chatTokensBound(call: ChatRequest): number {
 export function completionTokensBound(call: CompletionRequest): number {
   const suffix = bytesOf(call.suffix ?? "");
   return promptsOf(call).reduce((sum, prompt) => sum + MESSAGE_TOKENS + suffix + sizeOf(prompt), 0);
+}
+
+/** The same for texts that become vectors: special tokens stand around each. */
+export function embeddingTokensBound(call: EmbeddingRequest): number {
+  return inputsOf(call).reduce((sum, input) => sum + MESSAGE_TOKENS + sizeOf(input), 0);
 }
 
 /** What templates write by themselves: a system message of their own, a date, how to call tools. */

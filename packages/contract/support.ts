@@ -4,6 +4,7 @@
 import type { ChatRequest } from "./chat.ts";
 import type { CompletionRequest } from "./completions.ts";
 import { ApiError } from "./errors.ts";
+import type { ImageRequest, ImageTask } from "./images.ts";
 
 /** What a model on an engine can do. Named in data/models.yaml (what the model can) and data/engines.yaml (what the kind carries). */
 export const FEATURES = [
@@ -27,6 +28,23 @@ export const FEATURES = [
   "prediction",
   "web_search",
   "moderation",
+  "transcription",
+  "translation",
+  "transcription_stream",
+  "transcription_logprobs",
+  "word_timestamps",
+  "diarization",
+  "chunking",
+  "keywords",
+  "speech",
+  "speech_stream",
+  "speech_instructions",
+  "custom_voices",
+  "image_edits",
+  "image_streaming",
+  "transparent_background",
+  "embeddings",
+  "detection",
 ] as const;
 export type Feature = (typeof FEATURES)[number];
 
@@ -37,7 +55,8 @@ export interface Asked {
   value?: string;
 }
 
-interface Need extends Asked {
+/** A field, or a value of it, that needs `feature`. */
+export interface Need extends Asked {
   feature: Feature;
 }
 
@@ -56,7 +75,31 @@ export function refuseUnsupported(
   spelled: (asked: Asked) => Asked = (asked) => asked,
   instead: (feature: Feature) => string | null = () => null,
 ): void {
-  const needs = "messages" in call ? needsOfChat(call) : needsOfCompletion(call);
+  refuseNeeds("messages" in call ? needsOfChat(call) : needsOfCompletion(call), has, model, instead, spelled);
+}
+
+/**
+ * The same for images.
+ * @throws ApiError `unsupported_parameter` or `unsupported_value`
+ */
+export function refuseUnsupportedImage(
+  task: ImageTask,
+  call: ImageRequest,
+  has: ReadonlySet<string>,
+  model: string,
+  instead: (feature: Feature) => string | null,
+): void {
+  refuseNeeds(needsOfImage(task, call), has, model, instead);
+}
+
+/** The same for the needs of a call of any endpoint, in order. @throws as `refuseUnsupported` */
+export function refuseNeeds(
+  needs: Iterable<Need>,
+  has: ReadonlySet<string>,
+  model: string,
+  instead: (feature: Feature) => string | null = () => null,
+  spelled: (asked: Asked) => Asked = (asked) => asked,
+): void {
   for (const need of needs) {
     if (has.has(need.feature)) continue;
     const { param, value } = spelled(need);
@@ -68,6 +111,15 @@ export function refuseUnsupported(
     }
     const text = `Unsupported value: '${param}' does not support ${value} with the model \`${model}\`.${hint}`;
     throw new ApiError("unsupported_value", text, { param });
+  }
+}
+
+function* needsOfImage(task: ImageTask, call: ImageRequest): Generator<Need> {
+  // The path itself asks for it; the image is what shows that.
+  if (task === "image_edit") yield { feature: "image_edits", param: "image" };
+  if (call.seed !== undefined) yield { feature: "seed", param: "seed" };
+  if (call.background === "transparent") {
+    yield { feature: "transparent_background", param: "background", value: "'transparent'" };
   }
 }
 

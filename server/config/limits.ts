@@ -12,6 +12,10 @@ export const LIMITS = {
   imagePixelsMax: [40_000_000, 1_024, 1_000_000_000],
   /** Images in one call: each may have to be fetched. */
   imagesMax: [32, 1, 10_000],
+  /** All images that are kept for links. The oldest go first. */
+  blobBytesMax: [1_073_741_824, 0, 1_000_000_000_000],
+  /** How long a link to an image lives: as long as OpenAI's. */
+  blobMsMax: [3_600_000, 1_000, 31_536_000_000],
   /** An image by URL: name, redirects and body together. */
   fetchMsMax: [10_000, 100, 600_000],
   /** Requests of one class that wait for one model, where data/queue.yaml does not say less; the next one is refused. */
@@ -34,6 +38,12 @@ export const LIMITS = {
   drainMsMax: [30_000, 0, 3_600_000],
   /** From the start of a worker until its model is warm: large weights come from a slow disk. */
   loadMsMax: [600_000, 1_000, 86_400_000],
+  /** What local workers together may take of the memory; 0: what the machine has left when the server starts. */
+  memoryBytesMax: [0, 0, 999_999_999_999_999],
+  /** How long an engine that was loaded on demand stays at least, even when others wait for its memory. */
+  residentMsMin: [10_000, 0, 3_600_000],
+  /** A pinned engine that got no call for so long is asked for one token, so that its memory is not given to others; 0: never. */
+  keepWarmMs: [300_000, 0, 86_400_000],
   /** Without a byte from the hub for so long, a pull connects anew. */
   pullStallMsMax: [30_000, 100, 3_600_000],
   /** Failures of an engine in a row after which it gets no calls for a while, as long as others serve its models. */

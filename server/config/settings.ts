@@ -22,6 +22,8 @@ export interface Settings extends Place {
   limits: Limits;
   /** Whether images by URL are fetched. */
   fetchUrls: boolean;
+  /** Where callers reach this server, for links in answers: an origin; null: as they reached it. */
+  publicUrl: string | null;
   /** Origins inside that may be fetched from all the same. */
   fetchAllow: string[];
   logLevel: LogLevel;
@@ -89,6 +91,7 @@ export function loadSettings({ simulate, ...options }: SettingsOptions): Setting
     limits: limitsOf(env),
     fetchUrls: flag(env, "OXBOW_FETCH_URLS", true),
     fetchAllow: origins(env, "OXBOW_FETCH_ALLOW"),
+    publicUrl: origin(env, "OXBOW_PUBLIC_URL"),
     logLevel: oneOf(env, "OXBOW_LOG_LEVEL", "info", LOG_LEVELS),
     logRequests: flag(env, "OXBOW_LOG_REQUESTS", true),
     bootstrapKey: secret(env, "OXBOW_BOOTSTRAP_KEY"),
@@ -130,6 +133,12 @@ function limitsOf(env: Environment): Limits {
     whole(env, limitVariable(name), otherwise, least, most),
   ]);
   return Object.fromEntries(read);
+}
+
+function origin(env: Environment, name: string): string | null {
+  const found = origins(env, name);
+  if (found.length > 1) throw new ConfigError(`${name} must be one origin, but is '${env[name]}'`);
+  return found[0] ?? null;
 }
 
 /** Separated by commas: `http://images.local:8080,https://10.0.0.5`. */

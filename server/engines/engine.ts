@@ -173,8 +173,25 @@ export function createEngine(options: EngineOptions): Engine {
 
   async function countByServer(path: string, body: Uint8Array, signal: AbortSignal): Promise<number> {
     const rule = remote!.count!;
-    const { model, messages, tools, prompt } = JSON.parse(Buffer.from(body).toString()) as Record<string, unknown>;
-    const question = path === "/v1/chat/completions" ? { messages, tools } : { prompt };
+    const call = JSON.parse(Buffer.from(body).toString()) as Record<string, unknown>;
+    const questions = questionsOf(path, call);
+    let sum = 0;
+    // Some at a time: a call may hold two thousand texts.
+    for (let at = 0; at < questions.length; at += QUESTIONS_AT_ONCE) {
+      const some = questions.slice(at, at + QUESTIONS_AT_ONCE);
+      const counts = await Promise.all(some.map((question) => askCount(rule, call.model, question, signal)));
+      sum += counts.reduce((total, count) => total + count, 0);
+    }
+    return sum;
+  }
+
+  async function askCount(
+    rule: NonNullable<RemoteKind["count"]>,
+    model: unknown,
+    question: object | number,
+    signal: AbortSignal,
+  ): Promise<number> {
+    if (typeof question === "number") return question;
     const bytes = new TextEncoder().encode(JSON.stringify({ ...question, model: engine.nameOf(String(model)) }));
     const answer = await reach(
       root + rule.path,
@@ -187,4 +204,14 @@ export function createEngine(options: EngineOptions): Engine {
     throw new ApiError("engine_failed", "The engine could not count the prompt. Try again.");
   }
   return engine;
+}
+
+const QUESTIONS_AT_ONCE = 16;
+
+/** What a server is asked to count for a call: a number where the call brings tokens, which need no counting. */
+function questionsOf(path: string, { messages, tools, prompt, input }: Record<string, unknown>): (object | number)[] {
+  if (path === "/v1/chat/completions") return [{ messages, tools }];
+  if (path !== "/v1/embeddings") return [{ prompt }];
+  const inputs = Array.isArray(input) && typeof input[0] !== "number" ? input : [input];
+  return inputs.map((each) => (Array.isArray(each) ? each.length : { prompt: each }));
 }

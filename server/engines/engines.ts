@@ -1,5 +1,6 @@
 // How calls reach an engine, and how its answers are read: one way for every kind.
 export * from "./engine.ts";
 export * from "./probe.ts";
+export { EngineStatus } from "./refusals.ts";
 export * from "./relay.ts";
 export * from "./remote.ts";

@@ -10,19 +10,30 @@ const ERROR_BYTES_MAX = 64 * 1024;
 const PASSED_ON = new Set([400, 404, 408, 413, 422, 429, 500, 502, 503, 504]);
 const PASSED_FIELDS = ["retry-after", "retry-after-ms", "x-should-retry", "x-oxbow-simulated"];
 
+/** Why the engine has failed, when it has said so by a status. */
+export class EngineStatus extends Error {
+  override readonly name = "EngineStatus";
+  readonly status: number;
+
+  constructor(status: number) {
+    super(`the engine answered with status ${status}`);
+    this.status = status;
+  }
+}
+
 /** The error for an answer of our own worker that is not ok. */
 export async function readRefusal(response: Response): Promise<Error> {
   const { status } = response;
   const body = envelopeOf(await readText(response, ERROR_BYTES_MAX));
   // 401 and 403 are about our own credentials with the engine: not the caller's affair, nor his fault.
-  if (!body || !PASSED_ON.has(status)) return failed(`the engine answered with status ${status}`);
+  if (!body || !PASSED_ON.has(status)) return failed(new EngineStatus(status));
   return new RelayedError(status, body, passedFields(response));
 }
 
 /** The error that an error event carries. Its type tells whether it is the caller's fault: no status came with it. */
 export function errorOf(json: string): Error {
   const body = envelopeOf(json);
-  if (!body) return failed("the engine sent an error that is none");
+  if (!body) return failed(new Error("the engine sent an error that is none"));
   return new RelayedError(body.error.type === "invalid_request_error" ? 400 : 502, body);
 }
 
@@ -58,7 +69,7 @@ export function remoteError(
   // Its limits for us, not the caller's own: but he is the one who has to wait.
   if (at === 429) return new RelayedError(429, LIMITED, headers);
   if (told === null || !CALLERS_FAULT.has(at)) {
-    const cause = new Error(`the engine answered with status ${at}`);
+    const cause = new EngineStatus(at);
     const row = FAILURES[at] ?? "engine_failed";
     return new ApiError(row, FAILURE_TEXTS[row] ?? "The engine failed to answer. Try again.", {
       cause,
@@ -168,8 +179,8 @@ function passedFields(response: Response): Record<string, string> {
   return headers;
 }
 
-function failed(what: string): ApiError {
-  return new ApiError("engine_failed", "The engine failed to answer. Try again.", { cause: new Error(what) });
+function failed(cause: Error): ApiError {
+  return new ApiError("engine_failed", "The engine failed to answer. Try again.", { cause });
 }
 
 function envelopeOf(text: string): ErrorBody | null {

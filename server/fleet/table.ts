@@ -27,7 +27,7 @@ export function workerModels(
   return servedIds(entry, engines, models).map((hosted) => {
     const model = models.find(({ id }) => id === hosted);
     if (model === undefined) throw new Error(`engine ${entry.id}: the model ${hosted} is not in the catalogue`);
-    const { id, aliases, category, capabilities, contextTokens, embedding, detection } = model;
+    const { id, aliases, category, capabilities, contextTokens, dimensions, embedding, detection } = model;
     const file = files.get(id);
     return {
       id,
@@ -35,6 +35,7 @@ export function workerModels(
       category,
       capabilities,
       contextTokens: contextTokens ?? CONTEXT_TOKENS_UNKNOWN,
+      ...(dimensions !== undefined && { dimensions }),
       ...(embedding && { embedding }),
       ...(detection && { detection }),
       ...(file === undefined ? {} : { file }),

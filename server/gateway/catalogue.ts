@@ -3,6 +3,7 @@
 import { ApiError, type Feature } from "@oxbow/contract";
 import type { Model } from "../config.ts";
 import type { Served } from "../fleet/fleet.ts";
+import type { Exchange } from "./exchange.ts";
 
 export interface Catalogue {
   models: readonly Model[];
@@ -41,7 +42,28 @@ const OF_THE_MODEL: ReadonlySet<string> = new Set<Feature>([
   "audio_input",
   "audio_output",
   "file_input",
+  "transcription",
+  "translation",
+  "speech",
+  "image_edits",
+  "embeddings",
+  "detection",
 ]);
+
+/**
+ * Models do one thing; asked for another, one says so and names a model that does it.
+ * @param verb what it cannot: "paint"
+ * @throws ApiError `unsupported_value`
+ */
+export function refuseOtherAbility(exchange: Exchange, model: Model, ability: string, verb: string): void {
+  if (model.capabilities.includes(ability)) return;
+  const { admission, catalogue, fleet } = exchange.rooms;
+  const does = (other: Model) => other.capabilities.includes(ability) && fleet.serves(other.id) !== null;
+  const other = catalogue.models.find((each) => does(each) && admission.allows(exchange.caller!, each));
+  const hint = other ? ` The model \`${other.id}\` does.` : "";
+  const text = `Unsupported value: 'model'. \`${model.id}\` is a model for ${model.category} and does not ${verb}.${hint}`;
+  throw new ApiError("unsupported_value", text, { param: "model" });
+}
 
 /**
  * The model that a body names.

@@ -7,7 +7,7 @@ import type { Model } from "../config.ts";
  * Fields by which engines and routers let a caller jump the line or reach inside. Ours to send, never a client's.
  * Source: the request parameters of the engines' own servers and routers, read 2026-11-21.
  */
-const PRIVATE_FIELDS = ["priority", "nvext", "kv_transfer_params", "cache_salt"];
+export const PRIVATE_FIELDS = ["priority", "nvext", "kv_transfer_params", "cache_salt"];
 
 /**
  * The bytes to send: the caller's own unless something in them must change.

@@ -6,11 +6,15 @@ import type { Model } from "../config.ts";
 import { createCatalogue } from "./catalogue.ts";
 import { chat } from "./endpoints/chat.ts";
 import { completions } from "./endpoints/completions.ts";
+import { embeddings } from "./endpoints/embeddings.ts";
+import { blob, imageEdits, imageGenerations, imageVariations } from "./endpoints/images.ts";
 import { metrics } from "./endpoints/metrics.ts";
 import { getModel, listModels } from "./endpoints/models.ts";
 import { queue } from "./endpoints/queue.ts";
 import { responses, storedResponse } from "./endpoints/responses.ts";
+import { speech } from "./endpoints/speech.ts";
 import { health, ready } from "./endpoints/status.ts";
+import { transcriptions, translations } from "./endpoints/transcriptions.ts";
 import { usage } from "./endpoints/usage.ts";
 import { sendError } from "./errors.ts";
 import { answerHeaders, createExchange, type Exchange } from "./exchange.ts";
@@ -18,14 +22,24 @@ import { createPulse } from "./pulse.ts";
 import { conclude } from "./record.ts";
 import type { Rooms } from "./rooms.ts";
 
+export { createRetryBudget } from "./failover.ts";
+
 type Endpoint = (exchange: Exchange) => Response | Promise<Response>;
 
 /** Every path there is, and what answers it by method. A `*` at the end stands for one or more characters. */
 const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
   "/v1/chat/completions": { POST: chat },
   "/v1/completions": { POST: completions },
+  "/v1/embeddings": { POST: embeddings },
   "/v1/responses": { POST: responses },
   "/v1/responses/*": { GET: storedResponse, DELETE: storedResponse, POST: storedResponse },
+  "/v1/audio/transcriptions": { POST: transcriptions },
+  "/v1/audio/translations": { POST: translations },
+  "/v1/audio/speech": { POST: speech },
+  "/v1/images/generations": { POST: imageGenerations },
+  "/v1/images/edits": { POST: imageEdits },
+  "/v1/images/variations": { POST: imageVariations },
+  "/v1/blobs/*": { GET: blob },
   "/v1/models": { GET: listModels },
   "/v1/models/*": { GET: getModel },
   "/v1/queue": { GET: queue },

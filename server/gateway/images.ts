@@ -3,6 +3,7 @@
 
 import { ApiError, type ChatRequest } from "@oxbow/contract";
 import type { Model } from "../config.ts";
+import type { Media } from "../media/media.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Prepared } from "./relay-call.ts";
 
@@ -88,13 +89,24 @@ async function makeSafe(
   signal: AbortSignal,
 ) {
   const { imageBytesMax, imagePixelsMax } = limits;
+  const bytes = await bytesOfUrl(media, url, imageBytesMax, budget, signal);
+  return media.image(bytes, { bytesMax: imageBytesMax, pixelsMax: imagePixelsMax, sideMax, signal });
+}
+
+/** What a URL means: the bytes in a data: URL, or what an address gives. All of a call share one budget. */
+export async function bytesOfUrl(
+  media: Pick<Media, "fetch">,
+  url: string,
+  bytesMax: number,
+  budget: { bytesLeft: number },
+  signal: AbortSignal,
+): Promise<Uint8Array> {
   const bytes = url.startsWith("data:")
     ? bytesOf(url)
-    : (await media.fetch(url, { bytesMax: Math.min(imageBytesMax, budget.bytesLeft), signal })).bytes;
+    : (await media.fetch(url, { bytesMax: Math.min(bytesMax, budget.bytesLeft), signal })).bytes;
   budget.bytesLeft -= bytes.length;
-  if (budget.bytesLeft < 0)
-    throw new ApiError("image_file_too_large", "The images of this call are too large together.");
-  return media.image(bytes, { bytesMax: imageBytesMax, pixelsMax: imagePixelsMax, sideMax, signal });
+  if (budget.bytesLeft >= 0) return bytes;
+  throw new ApiError("image_file_too_large", "The images of this call are too large together.");
 }
 
 /** The bytes of a data: URL. Its media type is not read: bytes say what they are. */

@@ -1,22 +1,15 @@
 // The walk that every endpoint with an engine behind it takes: a ticket, the engine's answer, the ledger, and back to the
 // caller. From the ticket on, the settlement ends the call on every way out.
 
-import { ApiError, ERRORS, type Feature, RelayedError, USAGE_FIELD } from "@oxbow/contract";
+import { ApiError, type Feature, RelayedError, USAGE_FIELD } from "@oxbow/contract";
 import type { Measure, Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
-import {
-  type Engine,
-  type EngineAnswer,
-  EngineUnreachable,
-  type EventStream,
-  type Frame,
-  type Outcome,
-  type Served,
-} from "../fleet/fleet.ts";
+import type { Engine, EngineAnswer, EventStream, Frame, Outcome, Served } from "../fleet/fleet.ts";
 import { LedgerUnavailable } from "../ledger/ledger.ts";
 import { affinityOf } from "./affinity.ts";
 import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
+import { withFailover } from "./failover.ts";
 import { bytesFor } from "./forward.ts";
 import { type Claim, claimKey, isClaim, KEPT_BYTES_MAX, replay } from "./idempotency.ts";
 import { conclude } from "./record.ts";
@@ -54,23 +47,45 @@ export interface RelayCall {
   measures?: readonly Measure[];
   /** For an endpoint whose answers have another form than the engine's. Without it the engine's bytes pass as they are. */
   translation?: Translation;
+  /** What becomes of a whole answer before it is counted, when that takes time. A failure of it is one of the call. */
+  finish?: (bytes: Uint8Array, signal: AbortSignal) => Promise<Finished>;
+}
+
+export interface Finished {
+  bytes: Uint8Array;
+  contentType: string;
+  headers?: Record<string, string>;
 }
 
 export interface Prepared {
   /** Fields to send in place of the caller's; null: none. */
   instead: Record<string, unknown> | null;
+  /** To be sent in place of the body: a form of `writeForm`. */
+  form?: { bytes: Uint8Array; contentType: string };
   /** What was found that the plan may limit besides tokens. */
   measures?: readonly Measure[];
+  /** Header fields for our own workers. */
+  headers?: Record<string, string>;
 }
 
 /**
- * What serves `model` here for this caller, whether or not it is free.
+ * What serves `model` here for this caller, whether or not it is free: of a model that is split, the caller's side.
+ * @param body may hold what a side goes by; null: the call names its model in another form, and is not split
  * @throws ApiError `model_not_found`
  */
-export function engineOf(exchange: Exchange, model: Model): Served {
+export function engineOf(exchange: Exchange, model: Model, body: Record<string, unknown> | null = null): Served {
+  const { fleet, traffic, catalogue } = exchange.rooms;
+  const accountId = exchange.caller?.accountId;
   const hint = " It is in the catalogue, but no engine here serves it.";
   exchange.record.model = model.id;
-  return exchange.rooms.fleet.serves(model.id, exchange.caller?.accountId) ?? notFound(model.id, hint);
+  const side = body && traffic.sideOf(model.id, accountId ?? "", body);
+  if (side === null) return fleet.serves(model.id, accountId) ?? notFound(model.id, hint);
+  exchange.record.side = side;
+  if (side !== model.id) {
+    exchange.served = catalogue.find(side) ?? null;
+    exchange.record.servedModel = side;
+  }
+  return fleet.serves(side, accountId) ?? notFound(side, hint);
 }
 
 /** For refusals: a model served here that has a feature and that the caller may use. */
@@ -117,13 +132,27 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
     const { choices, translation } = call;
     return sendStream(exchange, course, more, { choices, translation, ...wire });
   }
-  const { usage, contentType } = opened.answer;
-  const bytes = call.translation?.whole(opened.answer.bytes) ?? opened.answer.bytes;
+  const { usage } = opened.answer;
+  const finished = await finish(call, opened.answer, exchange.request.signal).catch((error) => {
+    opened.settlement.failed(error);
+    throw error;
+  });
+  const { bytes, contentType } = finished;
   const kept = bytes.length > KEPT_BYTES_MAX ? null : { status: 200, contentType, bytes };
   await opened.settlement.complete(usage, kept);
   more["x-oxbow-counted"] = String(opened.units);
-  const headers = answerHeaders(exchange, { "content-type": contentType, ...more });
+  const headers = answerHeaders(exchange, { "content-type": contentType, ...finished.headers, ...more });
   return new Response(bytes as Uint8Array<ArrayBuffer>, { headers });
+}
+
+/** A whole answer in the endpoint's form. */
+async function finish(
+  { translation, finish }: RelayCall,
+  { bytes, contentType }: EngineAnswer & { kind: "whole" },
+  signal: AbortSignal,
+): Promise<Finished> {
+  if (finish) return finish(bytes, signal);
+  return { bytes: translation?.whole(bytes) ?? bytes, contentType };
 }
 
 /** An answer that has begun, and what is to become of its call. */
@@ -154,15 +183,18 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   try {
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
     if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
-    const { engine } = ticket.seat;
-    const headers = fieldsFor(engine, exchange, call);
-    const bytes = bytesOf(call, prepared, ticket);
-    const type = call.contentType === undefined ? {} : { contentType: call.contentType };
-    const answer = await reach(signal, () =>
-      patiently(signal, () => engine.call(call.path, bytes, { signal, headers, model: call.model.id, ...type })),
+    const sent = { ...sentOf(call, exchange.served ?? call.model, prepared, ticket), headers: prepared?.headers };
+    const { answer, first } = await withFailover(
+      {
+        seat: ticket.seat,
+        budget: exchange.rooms.retries,
+        signal,
+        beginMsMax: call.stream ? exchange.rooms.limits.firstTokenMsMax : null,
+        onRetry: () => exchange.record.retries++,
+      },
+      (engine, signal) => begin(exchange, call, sent, ticket.priority, engine, signal),
     );
-    const first = answer.kind !== "whole" ? await answer.events.next().catch(neverBegun) : null;
-    if (first?.error) throw first.error;
+    settlement.began();
     const clampedTo = ticket.clamped ? ticket.outputTokensMax : null;
     return { answer, first, units: ticket.units, clampedTo, settlement };
   } catch (error) {
@@ -171,18 +203,60 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   }
 }
 
+/** Sends the call to one engine, and resolves when its answer has begun: with what came first, if it comes in pieces. */
+async function begin(
+  exchange: Exchange,
+  call: RelayCall,
+  sent: Sent,
+  priority: string,
+  engine: Engine,
+  signal: AbortSignal,
+): Promise<Pick<Opened, "answer" | "first">> {
+  exchange.record.engine = engine.id;
+  const answer = await engine.call(call.path, sent.bytes, {
+    signal,
+    headers: { ...fieldsFor(engine, exchange, call), ...(engine.remote === null ? sent.headers : {}) },
+    model: (exchange.served ?? call.model).id,
+    ...(sent.contentType === undefined ? {} : { contentType: sent.contentType }),
+    ...(engine.remote === null ? {} : { priority, tenant: tenantOf(exchange.caller!.accountId) }),
+  });
+  if (answer.kind === "whole") return { answer, first: null };
+  const first = await answer.events.next().catch(neverBegun);
+  if (first?.error) throw first.error;
+  if (first === null) throw new ApiError("engine_failed", "The engine's answer was empty. Try again.");
+  return { answer, first };
+}
+
+/** Names an account to servers that are not ours, and tells them nothing of it. */
+function tenantOf(accountId: string): string {
+  return new Bun.CryptoHasher("sha256").update(accountId).digest("hex").slice(0, 32);
+}
+
 /** An engine that breaks off before it has said anything has failed; it is interrupted only once a stream has begun. */
 function neverBegun(cause: unknown): never {
   throw new ApiError("engine_failed", "The engine failed to answer. Try again.", { cause });
 }
 
+/** A body, its type when it is not JSON, and header fields for our own workers. */
+interface Sent {
+  bytes: Uint8Array;
+  contentType?: string;
+  headers?: Record<string, string> | undefined;
+}
+
 /** What is sent: the caller's own length, unless the plan allows less. */
-function bytesOf(call: RelayCall, prepared: Prepared | null, { outputTokensMax }: Ticket<Engine, Outcome>): Uint8Array {
-  const { model, body, received, contentType, outputTokens, outputField } = call;
-  if (contentType !== undefined) return received;
+function sentOf(
+  call: RelayCall,
+  served: Model,
+  prepared: Prepared | null,
+  { outputTokensMax }: Ticket<Engine, Outcome>,
+): Sent {
+  const { body, received, contentType, outputTokens, outputField } = call;
+  if (prepared?.form) return prepared.form;
+  if (contentType !== undefined) return { bytes: received, contentType };
   const instead = prepared?.instead ?? null;
   const fits = outputField === null || outputTokensMax === null || outputTokensMax === outputTokens;
-  return bytesFor(model, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax });
+  return { bytes: bytesFor(served, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax }) };
 }
 
 function admit(
@@ -191,21 +265,25 @@ function admit(
   prepared: Prepared | null,
   signal: AbortSignal,
 ): Promise<Ticket<Engine, Outcome>> {
+  const { served } = exchange;
   return exchange.rooms.admission.admit({
     caller: exchange.caller!,
     model: call.model,
+    // What he may, and what it counts, goes by what he asked for; the wait by what answers.
+    line: served?.id,
     inputTokens: call.inputTokens,
     countTokens: () => {
       const inTime = AbortSignal.any([signal, AbortSignal.timeout(COUNT_MS_MAX)]);
       const { count } = call.engine;
       // An engine that cannot count: the bound is all there is to know.
       if (!count) return Promise.resolve(call.inputTokens);
-      return reach(signal, () => count(call.path, call.received, inTime));
+      const asked = served === null ? call.received : bytesFor(served, call.body, call.received);
+      return reach(signal, () => count(call.path, asked, inTime));
     },
     inputField: call.inputField,
     outputTokens: call.outputTokens,
     choices: call.generations,
-    affinity: affinityOf(call.model.id, call.body),
+    affinity: affinityOf(served?.id ?? call.model.id, call.body),
     measures: [...(call.measures ?? []), ...(prepared?.measures ?? [])],
     signal,
   });
@@ -213,32 +291,6 @@ function admit(
 
 /** A tokenizer reads megabytes in a second. */
 const COUNT_MS_MAX = 10_000;
-
-/**
- * A worker that has just died is back in a moment, at the same address, and has seen nothing of the call: so the call waits
- * for it, with its place, instead of failing with those whose answers were cut.
- */
-async function patiently<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
-  const until = performance.now() + GONE_MS_MAX;
-  for (;;) {
-    try {
-      return await ask();
-    } catch (error) {
-      if (!isBetweenLives(error) || signal.aborted || performance.now() > until) throw error;
-      await Bun.sleep(GONE_PAUSE_MS);
-    }
-  }
-}
-
-/** Nobody listens yet, or a worker that is still loading does. */
-function isBetweenLives(error: unknown): boolean {
-  if (error instanceof RelayedError) return error.body.error.code === ERRORS.model_not_ready.code;
-  return error instanceof EngineUnreachable && (error.cause as { code?: unknown } | undefined)?.code !== "ECONNRESET";
-}
-
-/** A small model is back in a second; a large one is worth telling the caller about. */
-const GONE_MS_MAX = 5_000;
-const GONE_PAUSE_MS = 50;
 
 /** What `ask` of an engine comes to. @throws ApiError `engine_failed` when nobody is there */
 async function reach<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T> {

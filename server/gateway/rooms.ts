@@ -9,7 +9,9 @@ import type { Ledger } from "../ledger/ledger.ts";
 import type { Media } from "../media/media.ts";
 import type { RequestRecord } from "../metrics/metrics.ts";
 import type { Traces } from "../traces/traces.ts";
+import type { Traffic } from "../traffic/traffic.ts";
 import type { Catalogue } from "./catalogue.ts";
+import type { RetryBudget } from "./failover.ts";
 import type { Running } from "./idempotency.ts";
 import type { Pulse } from "./pulse.ts";
 
@@ -18,17 +20,21 @@ export interface Rooms {
   admission: Pick<Admission<Engine, Outcome>, "admit" | "allows" | "headers" | "queues">;
   fleet: Pick<Fleet, "serves" | "states" | "ready">;
   ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy">;
-  media: Pick<Media, "fetch" | "image">;
+  media: Pick<Media, "fetch" | "image" | "audio" | "sniff" | "blobs">;
   usage: Ledger["usage"];
   /** How the quota of the caller's day stands. */
   usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;
   metrics: MetricsPage;
+  traffic: Pick<Traffic, "sideOf">;
   traces: Pick<Traces, "begin">;
   /** Told of every request at its end. */
   observe: (record: RequestRecord) => void;
+  /** What callers know this server by, without a path; null: as they reach it. */
+  publicUrl: string | null;
   catalogue: Catalogue;
   pulse: Pulse;
   running: Running;
+  retries: RetryBudget;
   limits: Limits;
   version: string;
   /** True once the server has been told to stop. */

@@ -6,12 +6,15 @@ import type { Ticket } from "../admission/admission.ts";
 import type { Engine, Outcome as Fate } from "../fleet/fleet.ts";
 import type { StoredAnswer } from "../ledger/ledger.ts";
 import type { Exchange } from "./exchange.ts";
+import { fateOf } from "./failover.ts";
 import type { Claim } from "./idempotency.ts";
 import { noteError } from "./record.ts";
 
 export interface Settlement {
   /** Whether the answer has to be kept for a repeat under the same key. */
   readonly keeps: boolean;
+  /** The engine has begun to answer: what fails from here on is told of it here. */
+  began(): void;
   /** The first token has come from the engine. */
   firstToken(): void;
   /**
@@ -40,6 +43,7 @@ export function createSettlement(
   const { rooms, id, startedMs, record } = exchange;
   const { ledger } = rooms;
   const caller = exchange.caller!;
+  let began = false;
   let ended = false;
   let firstTokenMs: number | null = null;
   record.engine = ticket.seat.engine.id;
@@ -110,7 +114,12 @@ export function createSettlement(
       if (rooms.stopped()) return end(tokenSent ? "interrupted" : "refused");
       return end(tokenSent ? "cancelled_after_first_token" : "cancelled_before_first_token");
     },
+    began: () => {
+      began = true;
+    },
     failed: (error) => {
+      const fate = began && !ended ? fateOf(error) : null;
+      if (fate !== null && !ticket.seat.engine.simulated) ticket.seat.report(fate);
       if (error instanceof ApiError || error instanceof RelayedError) noteError(exchange, error);
       void end(firstTokenMs === null ? outcomeOf(exchange, error) : "interrupted");
     },

@@ -48,6 +48,7 @@ function setUp({ choices = 1, keeps = false, contentType = "" } = {}) {
   };
   const settlement: Settlement = {
     keeps,
+    began: () => {},
     firstToken: () => {},
     complete: (usage, answer) => {
       tell("complete", usage, answer && new TextDecoder().decode(answer.bytes));

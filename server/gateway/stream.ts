@@ -105,7 +105,9 @@ export function sendStream(
         return end();
       }
       const silentMs = pulse.now() - askedMs;
-      if (silentMs > (started ? limits.chunkGapMsMax : limits.firstTokenMsMax)) {
+      // While the call waits for its turn, or for an engine to begin, others watch the time.
+      const silentMsMax = started ? limits.chunkGapMsMax : limits.firstTokenMsMax;
+      if (course.settlement() !== null && silentMs > silentMsMax) {
         return fail(
           new ApiError("engine_timeout", `The engine said nothing for ${Math.round(silentMs / 1000)} s. Try again.`),
         );

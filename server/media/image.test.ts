@@ -1,4 +1,6 @@
 import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ApiError } from "@oxbow/contract";
 import sharp from "sharp";
@@ -6,11 +8,16 @@ import { pngHead, pngOfZeros } from "../../test/images.ts";
 import { createMedia } from "./media.ts";
 import { sniff } from "./sniff.ts";
 
+const folder = mkdtempSync(join(tmpdir(), "oxbow-media-test-"));
 const media = createMedia({
   fetch: { enabled: false, allowed: [], msMax: 1_000 },
+  blobs: { folder, bytesMax: 1_000_000, ageMsMax: 60_000, now: Date.now },
   program: join(import.meta.dir, "../../workers/media/main.ts"),
 });
-afterAll(media.stop);
+afterAll(() => {
+  media.stop();
+  rmSync(folder, { recursive: true });
+});
 
 const BOUNDS = { pixelsMax: 1_000_000, bytesMax: 1_000_000 };
 const red = (width: number, height: number) => sharp({ create: { width, height, channels: 3, background: "#f00" } });

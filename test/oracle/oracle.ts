@@ -29,9 +29,19 @@ export function assertValid(name: SchemaName, value: unknown): void {
   if (found.length > 0) throw new Error(`${found.join("\n")}\nin ${JSON.stringify(value).slice(0, 2_000)}`);
 }
 
-/** The schema of the one event of the Responses API that has this type: of 58, the one to hold it to. */
+const AUDIO_EVENTS = [
+  "TranscriptTextDeltaEvent",
+  "TranscriptTextDoneEvent",
+  "SpeechAudioDeltaEvent",
+  "SpeechAudioDoneEvent",
+] as const;
+
+/** The schema of the one event of the Responses API, or of audio, that has this type: the one to hold it to. */
 export function eventSchemaOf(type: string): SchemaName | undefined {
-  const names = published.ResponseStreamEvent.anyOf.map(({ $ref }) => $ref.split("/").at(-1) as keyof typeof published);
+  const inUnion = published.ResponseStreamEvent.anyOf.map(
+    ({ $ref }) => $ref.split("/").at(-1) as keyof typeof published,
+  );
+  const names = [...inUnion, ...AUDIO_EVENTS];
   return names.find((name) => (published[name] as unknown as Node).properties?.type?.enum?.includes(type));
 }
 
@@ -66,9 +76,19 @@ function withErrata(): Record<string, Schema> {
     logprobs.properties![key] = { type: "array", prefixItems: [{ anyOf: [items!, { type: "null" }] }], items: items! };
   }
 
+  // Base64 when it was asked for.
+  const vector = schemas.Embedding!.properties!;
+  vector.embedding = { anyOf: [vector.embedding!, { type: "string" }] };
+
   // Null until the response has ended.
   const usage = schemas.Response!.allOf!.find((part) => part.properties?.usage)!.properties!;
   usage.usage = { anyOf: [usage.usage!, { type: "null" }] };
+
+  // Models of others paint in other sizes.
+  const events = ["GenPartialImage", "GenCompleted", "EditPartialImage", "EditCompleted"].map(
+    (name) => `Image${name}Event`,
+  );
+  for (const name of ["ImagesResponse", ...events]) schemas[name]!.properties!.size = { type: "string" };
 
   const completionChunk = structuredClone(schemas.CreateCompletionResponse!);
   const finish = completionChunk.properties!.choices!.items!.properties!.finish_reason!;

@@ -1,12 +1,15 @@
 // Runs the Python suite against one running server, and holds what went over the wire to the contract.
 
 import { KEY, startServer } from "../harness.ts";
+import { openFiles, pngOfZeros } from "../images.ts";
 import { pythonWithClients } from "./venv.ts";
 
 /** @returns the counts of Python's unittest, and one more for the contract */
 export async function runPython(): Promise<{ passed: number; failed: number }> {
   const python = pythonWithClients();
-  const server = await startServer({ simulate: true });
+  const icon = pngOfZeros(40);
+  const files = openFiles({ "/icon.png": { bytes: icon } });
+  const server = await startServer({ simulate: true, env: { OXBOW_FETCH_ALLOW: files.origin } });
   try {
     const child = Bun.spawn([python, "-W", "error::ResourceWarning", "-m", "unittest", "discover", "-v"], {
       cwd: import.meta.dir,
@@ -17,6 +20,8 @@ export async function runPython(): Promise<{ passed: number; failed: number }> {
         PATH: process.env.PATH,
         OPENAI_BASE_URL: server.baseUrl,
         OPENAI_API_KEY: KEY,
+        IMAGE_URL: `${files.origin}/icon.png`,
+        IMAGE_BASE64: Buffer.from(icon).toString("base64"),
         PYTHONDONTWRITEBYTECODE: "1",
       },
     });
@@ -32,6 +37,7 @@ export async function runPython(): Promise<{ passed: number; failed: number }> {
     }
   } finally {
     await server.stop();
+    files.stop();
   }
 }
 

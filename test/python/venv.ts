@@ -1,34 +1,39 @@
-// Python with the client library in it, in a folder of its own (test/.venv). Made on first use; what it cannot install it
-// names.
+// Pythons with what tests need of it, each in a folder of its own: the client library (test/.venv), and the libraries that
+// models are computed with a second time (test/numbers/.venv). Made on first use; what cannot be installed is named.
 
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-const FOLDER = join(import.meta.dir, "../.venv");
-const REQUIREMENTS = join(import.meta.dir, "requirements.txt");
-const STAMP = join(FOLDER, ".installed");
+/** With the client library. @throws as `pythonOf` */
+export const pythonWithClients = () => pythonOf("python", join(import.meta.dir, "../.venv"));
+
+/** With onnxruntime and its like. @throws as `pythonOf` */
+export const pythonWithModels = () => pythonOf("numbers", join(import.meta.dir, "../numbers/.venv"));
 
 /**
- * @returns path of a Python that has what requirements.txt names
+ * @param room a folder of test/ that has a requirements.txt
+ * @returns path of a Python that has what it names
  * @throws Error that says what to install, when it cannot be done here
  */
-export function pythonWithClients(): string {
-  const python = join(FOLDER, "bin/python");
-  const wanted = readFileSync(REQUIREMENTS, "utf8");
-  if (existsSync(STAMP) && readFileSync(STAMP, "utf8") === wanted && works(python, "--version")) return python;
+function pythonOf(room: string, folder: string): string {
+  const requirements = join(import.meta.dir, "..", room, "requirements.txt");
+  const stamp = join(folder, ".installed");
+  const python = join(folder, "bin/python");
+  const wanted = readFileSync(requirements, "utf8");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === wanted && works(python, "--version")) return python;
 
-  rmSync(FOLDER, { recursive: true, force: true });
-  say("making test/.venv with the Python client (once)");
-  if (!works("python3", "-m", "venv", FOLDER)) {
+  rmSync(folder, { recursive: true, force: true });
+  say(`making a Python with the packages of test/${room}/requirements.txt (once)`);
+  if (!works("python3", "-m", "venv", folder)) {
     installPython();
-    rmSync(FOLDER, { recursive: true, force: true });
-    if (!works("python3", "-m", "venv", FOLDER)) throw new Error(MISSING);
+    rmSync(folder, { recursive: true, force: true });
+    if (!works("python3", "-m", "venv", folder)) throw new Error(MISSING);
   }
-  const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "-r", REQUIREMENTS];
+  const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "-r", requirements];
   if (!works(python, ...pip) && !works(python, ...pip)) {
-    throw new Error(`the Python packages of test/python/requirements.txt could not be installed: ${lastError}`);
+    throw new Error(`the Python packages of test/${room}/requirements.txt could not be installed: ${lastError}`);
   }
-  writeFileSync(STAMP, wanted);
+  writeFileSync(stamp, wanted);
   return python;
 }
 

@@ -1,13 +1,17 @@
 // The code samples of the documents that describe the platform, run as programs of their own against the server.
 
-import { expect, test } from "bun:test";
+import { afterAll, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { KEY } from "../harness.ts";
+import { openFiles, pngOfZeros } from "../images.ts";
 import { pythonWithClients } from "../python/venv.ts";
 import { MODEL, testTraffic, useServer } from "../suite.ts";
 
-const server = useServer();
+/** What the samples point at on the network. */
+const files = openFiles({ "/diagram.png": { bytes: pngOfZeros(64) } });
+afterAll(files.stop);
+const server = useServer({ simulate: true, env: { OXBOW_FETCH_ALLOW: files.origin } });
 
 const SAMPLES = new Map(
   [...readFileSync(join(import.meta.dir, "samples.txt"), "utf8").matchAll(/^## (.+)\n\n```\w+\n([\s\S]*?)^```$/gm)].map(
@@ -17,12 +21,13 @@ const SAMPLES = new Map(
 /** The documents themselves, beside a developer's checkout. */
 const DOCUMENTS = join(import.meta.dir, "../../../shared/seeds");
 
-/** A sample as its reader would run it: his key, his base URL, and a model where the sample leaves that open. */
+/** A sample as its reader would run it: his key, his base URL, his files, and a model where the sample leaves that open. */
 function sample(name: string): string {
   const code = SAMPLES.get(name);
   if (code === undefined) throw new Error(`samples.txt has no sample ${name}`);
   return code
     .replaceAll("https://api.oxlo.ai/v1", server().baseUrl)
+    .replaceAll("https://example.com", files.origin)
     .replaceAll(/YOUR_(OXLO_)?API_KEY/g, KEY)
     .replaceAll('model="..."', `model="${MODEL}"`);
 }

@@ -158,7 +158,9 @@ describe("embeddings", () => {
     const other = await worker.post("/v1/embeddings", { model: "gpt", input: "a" });
     expect(other.status).toBe(404);
     expect((await worker.post("/v1/embeddings", { model: "acme/bert", input: "a" })).status).toBe(200);
-    expect((await worker.post("/v1/chat/completions", { model: "bert", messages: [] })).status).toBe(404);
+    const chat = await worker.post("/v1/chat/completions", { model: "bert", messages: [] });
+    expect([chat.status, ((await chat.json()) as ErrorBody).error.param]).toEqual([400, "model"]);
+    expect((await worker.post("/other", {})).status).toBe(404);
   });
 });
 

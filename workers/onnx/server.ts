@@ -84,8 +84,10 @@ export function serve(socket: string, model: WorkerModel, log: (line: string) =>
     const { routes, counts = {} } = served;
     if (path === COUNT_PATH) return (request) => count(request, counts);
     const found = Object.hasOwn(routes, path) ? routes[path] : undefined;
-    if (!found) throw unknownUrl("POST", path);
-    return found;
+    if (found) return found;
+    if (!path.startsWith("/v1/")) throw unknownUrl("POST", path);
+    const text = `Unsupported value: 'model'. \`${model.id}\` does not answer calls to ${path.slice(0, 64)}.`;
+    throw new ApiError("unsupported_value", text, { param: "model" });
   }
 
   const server = Bun.serve({

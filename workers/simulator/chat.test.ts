@@ -469,7 +469,7 @@ describe("refusals", () => {
     expect(await refusal({ model: "vectors" })).toEqual([400, "unsupported_value", "model"]);
     expect(await refusal({ model: 5 })).toEqual([400, "invalid_type", "model"]);
     expect(await refusal({ web_search_options: {} })).toEqual([400, "unsupported_parameter", "web_search_options"]);
-    expect((await send({}, {}, "/v1/embeddings")).status).toBe(404);
+    expect((await send({}, {}, "/v1/moderations")).status).toBe(404);
     const wrong = await handler(new Request("http://worker/v1/chat/completions"));
     expect([wrong.status, wrong.headers.get("allow")]).toEqual([405, "POST"]);
   });

@@ -79,5 +79,5 @@ test("what is no call, or of another path, is refused", async () => {
   const refusal = async (body: object, headers = {}) => (await post(COUNT_PATH, body, headers)).error.code;
   expect(await refusal({ model: "m" }, { [COUNT_FIELD]: CHAT })).toBe("missing_required_parameter");
   expect(await refusal({ model: "m", messages: [] })).toBe("unknown_url");
-  expect(await refusal({ model: "m", input: "x" }, { [COUNT_FIELD]: "/v1/embeddings" })).toBe("unknown_url");
+  expect(await refusal({ model: "m", input: "x" }, { [COUNT_FIELD]: "/v1/moderations" })).toBe("unknown_url");
 });

@@ -7,10 +7,12 @@ import {
   type PromptCount,
   parseChatRequest,
   parseCompletionRequest,
+  parseEmbeddingRequest,
   parseJsonObject,
 } from "@oxbow/contract";
 import { promptsRead } from "./completions.ts";
 import { promptTokens } from "./conversation.ts";
+import { tokensRead } from "./embeddings.ts";
 import { json } from "./http.ts";
 
 /** @throws ApiError for what is no call, or no call of an endpoint with prompts */
@@ -23,6 +25,7 @@ export async function count(request: Request): Promise<Response> {
 
 const COUNTED: Record<string, (body: Record<string, unknown>) => number> = {
   "/v1/chat/completions": (body) => promptTokens(textsOnly(parseChatRequest(body))).length,
+  "/v1/embeddings": (body) => tokensRead(parseEmbeddingRequest(body)).reduce((sum, { length }) => sum + length, 0),
   "/v1/completions": (body) => promptsRead(parseCompletionRequest(body)).reduce((sum, { length }) => sum + length, 0),
 };
 

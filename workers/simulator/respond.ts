@@ -19,9 +19,11 @@ export interface Answer {
   stream: boolean;
   /** Steps in time: tokens of the longest choice. */
   steps: number;
-  /** Events of a stream, one piece per step, then the last ones; without `[DONE]`. */
+  /** Events of a stream, one piece per step, then the last ones; without their end. */
   events(): Iterable<string>;
   whole(): object;
+  /** What ends a stream behind its events; absent: `[DONE]`. */
+  end?: string;
   finish: string;
   usage: TokenCounts;
   /** Whether a stream tells its usage behind `[DONE]`. */
@@ -64,7 +66,7 @@ function errorOf(reason: unknown): ApiError {
 
 function* toDone(answer: Answer): Generator<string> {
   yield* answer.events();
-  yield SSE_DONE + (answer.wantsUsage ? usageComment(answer.usage) : "");
+  yield (answer.end ?? SSE_DONE) + (answer.wantsUsage ? usageComment(answer.usage) : "");
 }
 
 async function whole(answer: Answer, job: Job, fault: Fault | null): Promise<Response> {

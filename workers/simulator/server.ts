@@ -2,25 +2,34 @@
 
 import {
   ApiError,
+  bodyOfForm,
   COUNT_PATH,
   errorBody,
+  type Form,
+  ImageEditRequest,
   newId,
   parseJsonObject,
+  readWrittenForm,
   retryHeaders,
   USAGE_FIELD,
   type WorkerConfig,
   type WorkerHealth,
   type WorkerModel,
 } from "@oxbow/contract";
+import type { TSchema } from "typebox";
 import type { Ask } from "./ask.ts";
 import { chat } from "./chat.ts";
 import { completions } from "./completions.ts";
 import { count } from "./count.ts";
 import { engineRoutes } from "./dress.ts";
+import { embeddings } from "./embeddings.ts";
 import { createEngine } from "./engine.ts";
-import { errorOfFault, FAULT_MODELS, simulationOf } from "./faults.ts";
+import { errorOfFault, FAULT_MODELS, type Simulation, simulationOf } from "./faults.ts";
+import { hear } from "./hear.ts";
 import { json, type Route } from "./http.ts";
+import { imageEdits, imageGenerations } from "./images.ts";
 import { readOptions } from "./options.ts";
+import { speak } from "./speak.ts";
 
 export type Handler = (request: Request) => Promise<Response>;
 
@@ -37,16 +46,37 @@ export function createSimulator(config: WorkerConfig): Handler {
     "GET /v1/models": () => json({ object: "list", data: [...new Set(models.values())].map(modelObject) }),
     "POST /v1/chat/completions": (request) => answer(request, chat),
     "POST /v1/completions": (request) => answer(request, completions),
+    "POST /v1/images/generations": (request) => answer(request, imageGenerations),
+    "POST /v1/images/edits": (request) => answerForm(request, ImageEditRequest, imageEdits),
+    "POST /v1/embeddings": (request) => answer(request, embeddings),
+    "POST /v1/audio/speech": (request) => answer(request, speak),
+    "POST /v1/audio/transcriptions": listen,
+    "POST /v1/audio/translations": listen,
     [`POST ${COUNT_PATH}`]: count,
     ...engineRoutes(options.dress, engine, (id) => findModel(models, id)),
   };
 
   async function answer(request: Request, endpoint: (ask: Ask) => Promise<Response>): Promise<Response> {
-    const body = parseJsonObject(await request.bytes());
+    return answerBody(request, parseJsonObject(await request.bytes()), endpoint);
+  }
+
+  async function answerForm(
+    request: Request,
+    schema: TSchema,
+    endpoint: (ask: Ask, form: Form) => Promise<Response>,
+  ): Promise<Response> {
+    const form = await readWrittenForm(request);
+    return answerBody(request, bodyOfForm(form, schema), (ask) => endpoint(ask, form));
+  }
+
+  async function answerBody(
+    request: Request,
+    body: Record<string, unknown>,
+    endpoint: (ask: Ask) => Promise<Response>,
+  ): Promise<Response> {
     const simulation = simulationOf(body, request.headers);
-    const { fault } = simulation;
-    if (fault?.kind === "error") throw errorOfFault(fault);
-    if (fault?.kind === "html") return new Response(PAGE, { status: 502, headers: { "content-type": "text/html" } });
+    const failure = failureOf(simulation);
+    if (failure) return failure;
     // What the field holds when it is no string is for the endpoint's own check of types.
     const model = typeof body.model === "string" ? findModel(models, body.model) : faultModel("");
     return endpoint({
@@ -57,6 +87,16 @@ export function createSimulator(config: WorkerConfig): Handler {
       wantsUsage: request.headers.has(USAGE_FIELD),
       signal: request.signal,
     });
+  }
+
+  async function listen(request: Request): Promise<Response> {
+    const form = await readWrittenForm(request);
+    const name = form.fields.get("model")?.[0] ?? "";
+    const simulation = simulationOf({ model: name }, request.headers);
+    const failure = failureOf(simulation);
+    if (failure) return failure;
+    const { pathname: path } = new URL(request.url);
+    return hear({ form, path, model: findModel(models, name), engine, simulation, signal: request.signal });
   }
 
   return async (request) => {
@@ -70,6 +110,13 @@ export function createSimulator(config: WorkerConfig): Handler {
     response.headers.set("x-oxbow-simulated", "true");
     return response;
   };
+}
+
+/** A fault that leaves nothing of the answer. @throws ApiError for one that is an error */
+function failureOf({ fault }: Simulation): Response | null {
+  if (fault?.kind === "error") throw errorOfFault(fault);
+  if (fault?.kind !== "html") return null;
+  return new Response(PAGE, { status: 502, headers: { "content-type": "text/html" } });
 }
 
 const PAGE = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n";

@@ -1,0 +1,200 @@
+// What becomes of a call whose engine fails before anything of its answer was sent: it goes to another engine, or back
+// into the line, or its caller hears of it. Once a byte is out nothing is repeated.
+
+import { ApiError, ERRORS, RelayedError } from "@oxbow/contract";
+import type { Seat } from "../admission/admission.ts";
+import { type Engine, EngineStatus, EngineUnreachable, type Outcome } from "../fleet/fleet.ts";
+
+/** Calls may be sent a second time as long as that is a small part of all: else repeats would bring down what is left. */
+export interface RetryBudget {
+  /** A call has come. */
+  earn(): void;
+  /** False: there is none left. */
+  spend(): boolean;
+}
+
+/** What a quiet server may repeat at once, and a busy one after a quiet time. */
+const SAVED_MAX = 10;
+
+/** @param percent of the calls, 0 to 100 */
+export function createRetryBudget(percent: number): RetryBudget {
+  const share = percent / 100;
+  let saved = share === 0 ? 0 : SAVED_MAX;
+  return {
+    earn: () => {
+      saved = Math.min(SAVED_MAX, saved + share);
+    },
+    spend: () => {
+      if (saved < 1) return false;
+      saved--;
+      return true;
+    },
+  };
+}
+
+export interface FailoverOptions {
+  seat: Omit<Seat<Engine, Outcome>, "close">;
+  budget: RetryBudget;
+  /** Of the call: the caller has hung up, or its time is over. */
+  signal: AbortSignal;
+  /** Until the answer begins, for one engine; null: the call's own time is all there is. */
+  beginMsMax: number | null;
+  /** Another engine, or the same one again, is asked. */
+  onRetry: () => void;
+}
+
+/**
+ * Asks the engine of the seat, and after a failure decides in this order:
+ *  1. the caller is gone, the failure is his mistake or would come again, or the engine makes up failures on order: tell;
+ *  2. for the first time, and within the budget, another engine has a free slot: ask that one;
+ *  3. nobody was there, or the engine takes no more: stand in line again, as long as the class may wait;
+ *  4. tell.
+ *
+ * @param ask resolves when the answer has begun. Its signal ends the answer too, for as long as it lasts
+ * @throws ApiError, RelayedError; the signal's reason
+ */
+export async function withFailover<T>(
+  { seat, budget, signal, beginMsMax, onRetry }: FailoverOptions,
+  ask: (engine: Engine, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  budget.earn();
+  let repeated = false;
+  for (;;) {
+    const { engine } = seat;
+    try {
+      const answer = await inTime(ask, engine, signal, beginMsMax);
+      seat.report({ kind: "ok" });
+      return answer;
+    } catch (error) {
+      if (signal.aborted) throw signal.reason ?? error;
+      const fate = fateOf(error);
+      // The failures of one that makes them up are no failures, but nobody makes up that nobody is there.
+      if (fate !== null && (!engine.simulated || error instanceof EngineUnreachable)) seat.report(fate);
+      const again = repeatsAs(error, fate, engine); // 1
+      if (again === "never") throw told(error);
+      if (!repeated && budget.spend()) {
+        repeated = true;
+        if (seat.move(new Set([engine.id]))) {
+          onRetry(); // 2
+          continue;
+        }
+        if (again === "anywhere") {
+          onRetry(); // 3
+          await seat.again();
+          continue;
+        }
+      }
+      if (again !== "later") throw told(error); // 4
+      onRetry(); // 3
+      await seat.again();
+    }
+  }
+}
+
+/** Whether the same call may be sent again: to another engine only, to any, or to any however often. */
+type Again = "never" | "elsewhere" | "anywhere" | "later";
+
+function repeatsAs(error: unknown, fate: Outcome | null, engine: Engine): Again {
+  // Nobody listens yet, or a worker that is still loading does: nothing of the call was seen.
+  if (isBetweenLives(error)) return "later";
+  if (engine.simulated) return "never";
+  switch (fate?.kind) {
+    case "unreachable":
+      return "anywhere"; // it was cut off and may have seen the call: once more, and not for ever
+    case "busy":
+      return "later";
+    case "silent":
+      return "elsewhere";
+    case "failed":
+      return REPEATED.has(statusOf(error) ?? 0) ? "elsewhere" : "never";
+    default:
+      return "never";
+  }
+}
+
+/** Statuses after which another engine may do better; what comes with 500 comes again. */
+const REPEATED = new Set([502, 504]);
+
+/** What a failure says of its engine; null: nothing. */
+export function fateOf(error: unknown): Outcome | null {
+  if (error instanceof EngineUnreachable) return { kind: "unreachable" };
+  if (error instanceof RelayedError) return fateOfStatus(error.status, waitMsOf(error.headers));
+  if (!(error instanceof ApiError)) return null;
+  switch (error.row) {
+    case "engine_timeout":
+      return { kind: "silent" };
+    case "queue_full":
+    case "model_not_ready":
+      return { kind: "busy", retryAfterMs: waitMsOf(error.headers) };
+    case "engine_failed":
+    case "engine_interrupted":
+      return isCut(error.cause) ? { kind: "unreachable" } : { kind: "failed" };
+    default:
+      return null;
+  }
+}
+
+function fateOfStatus(status: number, retryAfterMs: number | undefined): Outcome {
+  if (status === 429 || status === 503) return { kind: "busy", retryAfterMs };
+  return { kind: status >= 500 ? "failed" : "ok" };
+}
+
+function waitMsOf(headers: Record<string, string>): number | undefined {
+  const ms = Number(headers["retry-after-ms"] ?? Number(headers["retry-after"]) * 1000);
+  return Number.isFinite(ms) && ms >= 0 ? ms : undefined;
+}
+
+/** A status that came, or the one that is told in its place. */
+function statusOf(error: unknown): number | null {
+  if (error instanceof RelayedError) return error.status;
+  if (!(error instanceof ApiError)) return null;
+  return error.cause instanceof EngineStatus ? error.cause.status : null;
+}
+
+/** The connection ended; what an engine says in its own words has no such code. */
+function isCut(cause: unknown): boolean {
+  for (let at = cause; at instanceof Error; at = at.cause) {
+    if (typeof (at as { code?: unknown }).code === "string") return true;
+  }
+  return false;
+}
+
+function isBetweenLives(error: unknown): boolean {
+  if (error instanceof RelayedError) return error.body.error.code === ERRORS.model_not_ready.code;
+  return error instanceof EngineUnreachable && (error.cause as { code?: unknown } | undefined)?.code !== "ECONNRESET";
+}
+
+/** What the caller hears. */
+function told(error: unknown): unknown {
+  if (error instanceof ApiError || error instanceof RelayedError) return error;
+  return new ApiError("engine_failed", "The engine could not be reached. Try again.", {
+    cause: error,
+    retryAfterMs: UNREACHABLE_RETRY_MS,
+  });
+}
+
+/** A worker is back after about this long. */
+const UNREACHABLE_RETRY_MS = 1_000;
+
+/** With a deadline of its own for the beginning of the answer; the signal that it gives lasts as long as the answer. */
+async function inTime<T>(
+  ask: (engine: Engine, signal: AbortSignal) => Promise<T>,
+  engine: Engine,
+  signal: AbortSignal,
+  ms: number | null,
+): Promise<T> {
+  if (ms === null) return ask(engine, signal);
+  const attempt = new AbortController();
+  const end = () => attempt.abort(signal.reason);
+  signal.addEventListener("abort", end);
+  const text = `The engine said nothing for ${ms / 1000} s. Try again.`;
+  const timer = setTimeout(() => attempt.abort(new ApiError("engine_timeout", text)), ms);
+  try {
+    return await ask(engine, attempt.signal);
+  } catch (error) {
+    signal.removeEventListener("abort", end);
+    throw attempt.signal.aborted && !signal.aborted ? attempt.signal.reason : error;
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,51 @@
+// Data with generated ONNX models in it, for tests of a whole server: each written at the start of a test file, and gone at
+// its end.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { dataWith, simulatorAlone } from "./data.ts";
+
+export interface OnnxModel {
+  /** Writes the model into a folder. @returns the file to name in engines.yaml */
+  write(folder: string): string;
+  /** Of its entry in models.yaml, on top of what every model has. */
+  entry: Record<string, unknown> & { category: string };
+}
+
+/**
+ * The catalogue by the simulator, where that runs, and these models on the real worker.
+ * @returns the folder for `OXBOW_DATA`, and what removes everything
+ */
+export function dataWithOnnx(models: Record<string, OnnxModel>): { folder: string; remove: () => void } {
+  const weights = mkdtempSync(join(tmpdir(), "oxbow-weights-"));
+  const data = dataWith(
+    (table) => {
+      simulatorAlone(table);
+      for (const [id, model] of Object.entries(models)) {
+        const file = model.write(join(weights, id));
+        table.engines[id] = { kind: "onnx", models: [{ id, file }], slots: 8, threads: 1 };
+      }
+    },
+    undefined,
+    (table) => {
+      for (const [id, { entry }] of Object.entries(models)) {
+        table[id] = { ...COMMON, name: id, capabilities: [entry.category], ...entry };
+      }
+    },
+  );
+  const remove = () => {
+    data.remove();
+    rmSync(weights, { recursive: true, force: true });
+  };
+  return { folder: data.folder, remove };
+}
+
+const COMMON = {
+  tier: "free",
+  contextTokens: null,
+  ownedBy: "oxbow",
+  weights: null,
+  source: ["models/fixtures"],
+  read: "2026-11-21",
+};
