@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { loadConfig } from "../../server/config.ts";
 import { type RunningServer, startServer } from "../harness.ts";
 import { REAL_ENGINES } from "./real.ts";
-import { openRecorder, type Recording } from "./recording.ts";
+import { openRecorder, type Recording, writtenOf } from "./recording.ts";
 import { dataFor } from "./remote.ts";
 import { engineSuite } from "./suite.ts";
 
@@ -34,7 +34,7 @@ for (const engine of REAL_ENGINES) {
       const made = new Date().toISOString().slice(0, 10);
       const recording: Recording = { engine: id, version, made, exchanges: recorder.exchanges };
       mkdirSync(RECORDINGS, { recursive: true });
-      await Bun.write(join(RECORDINGS, `${id}.json`), `${JSON.stringify(recording, null, 1)}\n`);
+      await Bun.write(join(RECORDINGS, `${id}.jsonl`), writtenOf(recording));
     });
   }, 180_000);
   afterAll(async () => {

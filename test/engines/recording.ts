@@ -25,6 +25,19 @@ export interface Exchange {
   cut?: true;
 }
 
+/** A line for the head, and one for each exchange. */
+export function writtenOf({ exchanges, ...head }: Recording): string {
+  return [head, ...exchanges].map((line) => `${JSON.stringify(line)}\n`).join("");
+}
+
+export function readRecording(text: string): Recording {
+  const [head, ...exchanges] = text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  return { ...head, exchanges };
+}
+
 /** Ours for each run: no part of what is asked. */
 const VOLATILE = new Set(["cache_salt", "user"]);
 const BODY_LENGTH_MAX = 600;

@@ -6,15 +6,17 @@ import { join } from "node:path";
 import { loadConfig } from "../../server/config.ts";
 import { type RunningServer, startServer } from "../harness.ts";
 import { REAL_ENGINES } from "./real.ts";
-import { openPlayer, type Recording } from "./recording.ts";
+import { openPlayer, readRecording } from "./recording.ts";
 import { dataFor } from "./remote.ts";
 import { engineSuite } from "./suite.ts";
 
 const { kinds } = loadConfig({ env: {} });
 
-for (const { id, kind, name, obeysToolChoice, refusesOverflow, talksFirst = false } of REAL_ENGINES.filter((e) => e.id !== "llama-cpp-python")) {
-  const file = join(import.meta.dir, "../recordings", `${id}.json`);
-  const recording = JSON.parse(readFileSync(file, "utf8")) as Recording;
+for (const { id, kind, name, obeysToolChoice, refusesOverflow, talksFirst = false } of REAL_ENGINES.filter(
+  (e) => e.id !== "llama-cpp-python",
+)) {
+  const file = join(import.meta.dir, "../recordings", `${id}.jsonl`);
+  const recording = readRecording(readFileSync(file, "utf8"));
   const player = openPlayer(recording);
   let server: RunningServer;
   let remove: () => void;
