@@ -22,7 +22,7 @@ afterAll(() => {
 });
 
 const client = () => new OpenAI({ baseURL: server().baseUrl, apiKey: KEY, maxRetries: 0 });
-type Params = Omit<OpenAI.ImageGenerateParamsNonStreaming, "size"> & { size?: string; seed?: number };
+type Params = Omit<OpenAI.ImageGenerateParamsNonStreaming, "size"> & { size?: string; seed?: number; steps?: number };
 const generate = (params: Partial<Params> = {}) =>
   client().images.generate({
     model: PAINTS,
@@ -234,6 +234,7 @@ test.each([
   [{ background: "transparent" as const }, "unsupported_value", "background"],
   [{ n: 5, size: "1024x1024" }, "context_length_exceeded", "size"],
   [{ model: MODEL }, "unsupported_value", "model"],
+  [{ steps: 5 }, "unsupported_parameter", "steps"],
 ] as [Partial<Params>, string | null, string][])(
   "%#: what cannot be painted is refused by its field",
   async (params, code, param) => {
