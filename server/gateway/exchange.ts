@@ -3,6 +3,7 @@
 
 import { newId } from "@oxbow/contract";
 import type { Caller } from "../accounts/accounts.ts";
+import type { Model } from "../config.ts";
 import type { RequestRecord } from "../metrics/metrics.ts";
 import type { Trace } from "../traces/traces.ts";
 import { createRecord } from "./record.ts";
@@ -20,6 +21,8 @@ export interface Exchange {
   caller: Caller | null;
   /** What metrics and the log will be told of it. */
   record: RequestRecord;
+  /** What answers in place of the model that was asked for; null: that model does. */
+  served: Model | null;
   /** null: it is not traced. */
   trace: Trace | null;
   /** Lifts the server's own idle time-out for this request: from here on our deadlines hold. */
@@ -38,7 +41,18 @@ export function identify(exchange: Exchange): Caller {
 export function createExchange(request: Request, path: string, rooms: Rooms, keepOpen: () => void): Exchange {
   const id = newId("req_");
   const record = createRecord(id, request);
-  return { request, id, startedMs: performance.now(), path, rooms, caller: null, record, trace: null, keepOpen };
+  return {
+    request,
+    id,
+    startedMs: performance.now(),
+    path,
+    rooms,
+    caller: null,
+    record,
+    served: null,
+    trace: null,
+    keepOpen,
+  };
 }
 
 /** The fields of every answer, with `more` on top. */

@@ -12,7 +12,9 @@ import { metrics } from "./endpoints/metrics.ts";
 import { getModel, listModels } from "./endpoints/models.ts";
 import { queue } from "./endpoints/queue.ts";
 import { responses, storedResponse } from "./endpoints/responses.ts";
+import { speech } from "./endpoints/speech.ts";
 import { health, ready } from "./endpoints/status.ts";
+import { transcriptions, translations } from "./endpoints/transcriptions.ts";
 import { usage } from "./endpoints/usage.ts";
 import { sendError } from "./errors.ts";
 import { answerHeaders, createExchange, type Exchange } from "./exchange.ts";
@@ -31,6 +33,9 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
   "/v1/embeddings": { POST: embeddings },
   "/v1/responses": { POST: responses },
   "/v1/responses/*": { GET: storedResponse, DELETE: storedResponse, POST: storedResponse },
+  "/v1/audio/transcriptions": { POST: transcriptions },
+  "/v1/audio/translations": { POST: translations },
+  "/v1/audio/speech": { POST: speech },
   "/v1/images/generations": { POST: imageGenerations },
   "/v1/images/edits": { POST: imageEdits },
   "/v1/images/variations": { POST: imageVariations },
