@@ -9,6 +9,7 @@ import { addKeys } from "./commands/keys.ts";
 import { addModels } from "./commands/models.ts";
 import { addPlans } from "./commands/plans.ts";
 import { addPull } from "./commands/pull.ts";
+import { addSplit } from "./commands/split.ts";
 import { addUp } from "./commands/up.ts";
 import { addUsage } from "./commands/usage.ts";
 import { addWeights } from "./commands/weights.ts";
@@ -31,6 +32,7 @@ addDeploy(program, process.env);
 addPull(program, process.env);
 addWeights(program, process.env);
 addUsage(program, process.env);
+addSplit(program, process.env);
 
 // Whoever reads the output may have had enough of it, as `head` has: then there is nothing left to do.
 process.stdout.on("error", (error: Error & { code?: string }) => {

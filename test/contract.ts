@@ -42,6 +42,7 @@ function bodyViolations(path: string, request: Message, response: Message, mayBe
   const status = statusOf(response);
   const type = headerOf(response, "content-type");
   const raw = response.body.toString();
+  if (path.startsWith("/v1/audio/") && status === 200) return audioViolations(path, response, mayBeCut);
   if (!response.complete && !mayBeCut) return ["the answer was cut short"];
   if (type?.startsWith("text/event-stream")) {
     if (status !== 200) return [`an event stream with status ${status}`];
@@ -68,6 +69,27 @@ function bodyViolations(path: string, request: Message, response: Message, mayBe
     ...(path === "/v1/chat/completions" ? broken(CHAT_WHOLE_RULES, seen) : []),
     ...(path === "/v1/responses" ? broken(RESPONSE_WHOLE_RULES, seen) : []),
   ];
+}
+
+/** Sound is held to its type; what decoders make of it is for the tests of audio. */
+function audioViolations(path: string, response: Message, mayBeCut: boolean): string[] {
+  if (!response.complete && !mayBeCut) return ["the answer was cut short"];
+  const type = headerOf(response, "content-type") ?? "";
+  const raw = response.body.toString();
+  if (type.startsWith("text/event-stream")) {
+    const events = raw.split("\n\n").filter((event) => event.startsWith("data: {"));
+    return events.flatMap((event) => {
+      const data = parse(event.slice(6)) as { type: string };
+      const schema = eventSchemaOf(data.type);
+      return schema ? shapeViolations(schema, data) : [`no event of the API is of type ${data.type}`];
+    });
+  }
+  if (path === "/v1/audio/speech") return type.startsWith("audio/") ? [] : [`speech of content type ${type}`];
+  if (type === "text/plain; charset=utf-8") return [];
+  if (type !== "application/json") return [`a transcript of content type ${type}`];
+  const body = parse(raw);
+  const verbose = typeof body === "object" && body !== null && "duration" in body;
+  return shapeViolations(verbose ? "CreateTranscriptionResponseVerboseJson" : "CreateTranscriptionResponseJson", body);
 }
 
 function streamViolations(path: string, raw: string, request: Record<string, unknown>, response: Message): string[] {

@@ -12,10 +12,13 @@ import { eventually, KEY, type RunningServer, startServer } from "./harness.ts";
 import { headerOf, type Message, request, sendBytes, statusOf } from "./http.ts";
 import { type FileServer, openFiles, pngHead } from "./images.ts";
 import { makeMember } from "./members.ts";
+import { formOf, wavOf } from "./recordings.ts";
 import { HELLO, MODEL } from "./suite.ts";
 
 setDefaultTimeout(20_000);
 
+const HEARS = "whisper-medium";
+const SPEAKS = "kokoro-82m";
 const LOADING = "mistral-7b";
 const BROKEN = "llama-3.2-3b";
 const PRO = "qwen-14b";
@@ -42,7 +45,7 @@ beforeAll(async () => {
       engines.broken = { kind: "llama", models: [{ id: BROKEN, file }], slots: 1, pinned: false };
       engines.simulator!.slots = 1;
     },
-    adminPlan({ tiers: ["free", "premium"], outputTokensMax: 200_000 }),
+    adminPlan({ tiers: ["free", "premium"], outputTokensMax: 200_000, audioSecondsMax: 2 }),
   );
   cleanUp.push(data.remove, () => rmSync(folder, { recursive: true }));
   const env = {
@@ -73,6 +76,11 @@ function ask(body: unknown, at: RunningServer = server, headers: Record<string, 
   const text = typeof body === "string" ? body : JSON.stringify(body);
   return request(at.tap.port, "POST", "/v1/chat/completions", { headers, body: text });
 }
+
+const hear = (fields: Record<string, string>, file?: Uint8Array, at: RunningServer = server) => {
+  const { body, headers } = formOf({ model: HEARS, ...fields }, file);
+  return request(at.tap.port, "POST", "/v1/audio/transcriptions", { headers: { ...AUTH, ...headers }, body });
+};
 
 const respond = (fields: object) =>
   request(server.tap.port, "POST", "/v1/responses", {
@@ -217,6 +225,30 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
     how: () => respond({ input: "Go on.", previous_response_id: "resp_123" }),
     message: /^Previous response with id 'resp_123' not found\./,
     param: "previous_response_id",
+  },
+  invalid_form: {
+    how: () => {
+      const { body, headers } = formOf({ model: HEARS }, wavOf(1));
+      const options = { headers: { ...AUTH, ...headers }, body: body.subarray(0, -20) };
+      return request(server.tap.port, "POST", "/v1/audio/transcriptions", options);
+    },
+    message:
+      /^Could not parse the form of your request: it ends in the middle of a part, or its boundaries are wrong\.$/,
+  },
+  input_limit_exceeded: {
+    how: () => hear({}, wavOf(3), tight),
+    message:
+      /^Your file has 3 seconds of audio, but the plan Enterprise \(2026\) allows 2 seconds of audio a request\. Please send a shorter recording, or a long one in parts\. Free \(2026\) allows 600\.$/,
+    param: "file",
+  },
+  string_too_long: {
+    how: () => {
+      const body = JSON.stringify({ model: SPEAKS, voice: "af_heart", input: "😀".repeat(4097) });
+      return request(server.tap.port, "POST", "/v1/audio/speech", { headers: AUTH, body });
+    },
+    message:
+      /^Invalid 'input': string too long\. Expected a string with maximum length 4096, but got a string with length 4097 instead\.$/,
+    param: "input",
   },
   output_limit_exceeded: {
     how: () =>

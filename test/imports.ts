@@ -16,6 +16,7 @@ export interface Import {
 /** Rooms by the folder they live in, longest first wins. What is not listed (cli, bench, test) may import everything. */
 const ROOM_FOLDERS = [
   "packages/contract",
+  "packages/audio",
   "server/gateway",
   "server/portal",
   "server/accounts",
@@ -24,6 +25,7 @@ const ROOM_FOLDERS = [
   "server/ledger",
   "server/metrics",
   "server/traces",
+  "server/traffic",
   "server/engines",
   "server/media",
   "server/store",
@@ -43,10 +45,12 @@ const MAY_IMPORT: Record<string, string[]> = {
   admission: ["contract"],
   metrics: ["contract"],
   traces: [],
+  traffic: ["contract"],
   engines: ["contract"],
   media: ["contract"],
   weights: ["contract"],
-  workers: ["contract"],
+  workers: ["audio", "contract"],
+  audio: ["contract"],
   config: ["contract"],
   store: [],
   contract: [],
@@ -63,6 +67,7 @@ const LEVEL: Record<string, number> = {
   admission: 2,
   metrics: 2,
   traces: 2,
+  traffic: 2,
   engines: 1,
   media: 1,
   workers: 1,
@@ -70,6 +75,7 @@ const LEVEL: Record<string, number> = {
   weights: 1,
   config: 0,
   models: 0,
+  audio: 0,
   contract: 0,
 };
 
@@ -110,6 +116,7 @@ function importOf(from: string, said: string, typeOnly: boolean): Import {
 function resolve(from: string, said: string): string | null {
   if (said.startsWith(".")) return normalize(join(dirname(from), said));
   if (said === "@oxbow/contract") return "packages/contract/contract.ts";
+  if (said === "@oxbow/audio") return "packages/audio/audio.ts";
   if (said.startsWith("@oxbow/")) return said.replace("@oxbow/", "packages/");
   return null;
 }

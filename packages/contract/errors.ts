@@ -34,6 +34,7 @@ const ours = (about: string, status: number, code: string, type = "server_error"
 export const ERRORS = {
   // The body
   invalid_json: invalid("The body is empty, not UTF-8, not JSON, not an object, or nested too deep.", null),
+  invalid_form: invalid("A form (multipart/form-data) is broken off, has no boundary, or has too many parts.", null),
   missing_required_parameter: invalid("A required field is absent.", "missing_required_parameter"),
   empty_array: invalid("An array that needs an item has none.", "empty_array"),
   invalid_type: invalid("A field is of another JSON type.", "invalid_type"),
@@ -44,6 +45,7 @@ export const ERRORS = {
   decimal_above_max_value: invalid("A number is too large.", "decimal_above_max_value"),
   string_below_min_length: invalid("A text is too short.", "string_below_min_length"),
   string_above_max_length: invalid("A text is too long.", "string_above_max_length"),
+  string_too_long: invalid("A text to be spoken is longer than the API takes.", "string_too_long"),
   array_above_max_length: invalid("An array has too many items.", "array_above_max_length"),
   object_above_max_properties: invalid("An object has too many members.", "object_above_max_properties"),
   unsupported_parameter: invalid("The model or its engine cannot obey this field.", "unsupported_parameter"),
@@ -58,6 +60,10 @@ export const ERRORS = {
   context_length_exceeded: invalid(
     "The prompt is longer than the model's context, or than the plan allows: the message says which.",
     "context_length_exceeded",
+  ),
+  input_limit_exceeded: invalid(
+    "The audio is longer, the images are larger or the text to be spoken is longer than the plan allows.",
+    "input_limit_exceeded",
   ),
   output_limit_exceeded: invalid(
     "More answers in one call than the plan has output tokens for: there would not be one token for each.",
@@ -99,7 +105,7 @@ export const ERRORS = {
     about: "The body is larger than the server takes.",
   },
   unsupported_media_type: invalid(
-    "The body is declared to be something else than JSON.",
+    "The body is declared to be something else than JSON, or than a form where one is needed.",
     "unsupported_media_type",
     415,
   ),

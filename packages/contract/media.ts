@@ -8,6 +8,9 @@
 //   POST /image    the bytes of one image, with an ImageJob as JSON in the header field x-oxbow-image
 //   200            the bytes of the new image, with an ImageFact as JSON in the same field
 //   422            ImageRefusal as JSON: what is wrong with the image
+//   POST /audio    the bytes of one recording
+//   200            AudioFact as JSON
+//   422            a sentence for the log: it is no recording
 
 /** Formats that are read. */
 export const IMAGE_FORMATS = ["jpeg", "png", "webp", "gif", "bmp"] as const;
@@ -38,6 +41,15 @@ export interface ImageJob {
 export interface ImageFact {
   width: number;
   height: number;
+}
+
+/** What the packets of a recording say. */
+export interface AudioFact {
+  seconds: number;
+  /** `WAVE`, `MP4` … */
+  container: string;
+  /** `opus`, `aac` …; null: unknown. */
+  codec: string | null;
 }
 
 export interface ImageRefusal {

@@ -28,6 +28,18 @@ export const FEATURES = [
   "prediction",
   "web_search",
   "moderation",
+  "transcription",
+  "translation",
+  "transcription_stream",
+  "transcription_logprobs",
+  "word_timestamps",
+  "diarization",
+  "chunking",
+  "keywords",
+  "speech",
+  "speech_stream",
+  "speech_instructions",
+  "custom_voices",
   "image_edits",
   "image_streaming",
   "transparent_background",
@@ -43,7 +55,8 @@ export interface Asked {
   value?: string;
 }
 
-interface Need extends Asked {
+/** A field, or a value of it, that needs `feature`. */
+export interface Need extends Asked {
   feature: Feature;
 }
 
@@ -62,7 +75,7 @@ export function refuseUnsupported(
   spelled: (asked: Asked) => Asked = (asked) => asked,
   instead: (feature: Feature) => string | null = () => null,
 ): void {
-  refuseFirst("messages" in call ? needsOfChat(call) : needsOfCompletion(call), has, model, spelled, instead);
+  refuseNeeds("messages" in call ? needsOfChat(call) : needsOfCompletion(call), has, model, instead, spelled);
 }
 
 /**
@@ -76,15 +89,16 @@ export function refuseUnsupportedImage(
   model: string,
   instead: (feature: Feature) => string | null,
 ): void {
-  refuseFirst(needsOfImage(task, call), has, model, (asked) => asked, instead);
+  refuseNeeds(needsOfImage(task, call), has, model, instead);
 }
 
-function refuseFirst(
+/** The same for the needs of a call of any endpoint, in order. @throws as `refuseUnsupported` */
+export function refuseNeeds(
   needs: Iterable<Need>,
   has: ReadonlySet<string>,
   model: string,
-  spelled: (asked: Asked) => Asked,
-  instead: (feature: Feature) => string | null,
+  instead: (feature: Feature) => string | null = () => null,
+  spelled: (asked: Asked) => Asked = (asked) => asked,
 ): void {
   for (const need of needs) {
     if (has.has(need.feature)) continue;

@@ -8,7 +8,8 @@
 //   GET /health               200 WorkerHealth, whatever the state
 //   GET /metrics              Prometheus text
 //   GET /v1/models            the wire
-//   POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/images/detections
+//   POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/images/detections,
+//     /v1/audio/transcriptions, /v1/audio/translations, /v1/audio/speech
 //   POST /v1/count            PromptCount, for the body of a call to the path in the field x-oxbow-path; nothing is generated
 // A call that carries `x-oxbow-usage: 1` wants its tokens counted: an answer that is a stream says so with the same header
 // field and, behind `data: [DONE]`, in one comment line (usageComment). The gateway takes it out again.
@@ -33,6 +34,9 @@ export interface TokenCounts {
   prompt_tokens: number;
   completion_tokens: number;
 }
+
+/** The header field that says how long a recording is, in seconds, as its packets say: nobody decodes more than that. */
+export const AUDIO_SECONDS_FIELD = "x-oxbow-audio-seconds";
 
 /** Where a worker counts prompts, and the field that says which endpoint the body is for. */
 export const COUNT_PATH = "/v1/count";

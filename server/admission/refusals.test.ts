@@ -218,7 +218,7 @@ test("a recording, an image or a text to be spoken above the plan's cap: what it
   const measures = (limit: Measure["limit"], amount: number) => ({ measures: [{ limit, amount, field: "file" }] });
   expect(said(await refusalOf(admissionTo(1), measures("audioSecondsMax", 200.01)))).toEqual({
     status: 400,
-    code: "context_length_exceeded",
+    code: "input_limit_exceeded",
     param: "file",
     message:
       "Your file has 200.1 seconds of audio, but the plan Bronze (2) allows 200 seconds of audio a request. Please send a shorter recording, or a long one in parts. Silver (2) allows 400.",

@@ -44,7 +44,7 @@ export function inputTooLarge(terms: Terms, { limit, amount, field }: Measure): 
   const { unit, cure } = MEASURES[limit];
   // A part of a second more is more, and rounding must not hide it.
   const text = `Your ${field} has ${Math.ceil(amount * 10) / 10} ${unit}, but ${allows(terms, limit)} ${unit} a request. ${cure} ${helpFor(terms, limit, amount)}`;
-  return new ApiError("context_length_exceeded", text, { param: field });
+  return new ApiError("input_limit_exceeded", text, { param: field });
 }
 
 const MEASURES: Record<Measure["limit"], { unit: string; cure: string }> = {

@@ -65,8 +65,8 @@ const FORGIVEN_MS = 60_000;
 const LOOKS_MAX = 3;
 /** Of an engine that has just come back: enough to fill its cache, too little to hurt when it fails again. */
 const SHARE_MIN = 0.1;
-/** An engine that is full seldom says for how long; and it may be wrong by any amount. */
-const BUSY_MS = 1_000;
+/** An engine that is full seldom says for how long: then the pauses double. And what it says may be any amount. */
+const BUSY_MS_MIN = 250;
 const BUSY_MS_MAX = 10_000;
 
 export function createHealth(options: HealthOptions): Health {
@@ -82,6 +82,7 @@ export function createHealth(options: HealthOptions): Health {
   let pauses = 0;
   let returnedAt: number | null = null;
   let busyUntil = 0;
+  let busyTimes = 0;
   /** Raised when what was learned before no longer counts. */
   let life = 0;
 
@@ -142,6 +143,7 @@ export function createHealth(options: HealthOptions): Health {
       switch (outcome.kind) {
         case "ok":
           errors = 0;
+          busyTimes = 0;
           return;
         case "failed":
           return fail(`The last ${errors + 1} calls to it failed.`);
@@ -153,8 +155,10 @@ export function createHealth(options: HealthOptions): Health {
           void take();
           return;
         case "busy": {
-          const pauseMs = Math.min(BUSY_MS_MAX, outcome.retryAfterMs ?? BUSY_MS);
-          busyUntil = Math.max(busyUntil, now() + pauseMs);
+          // Calls that were under way when it said so say nothing new.
+          if (busyUntil > now()) return;
+          const pauseMs = outcome.retryAfterMs ?? BUSY_MS_MIN * 2 ** busyTimes++;
+          busyUntil = now() + Math.min(BUSY_MS_MAX, pauseMs);
         }
       }
     },
@@ -186,6 +190,7 @@ export function createHealth(options: HealthOptions): Health {
       ejectedAt = null;
       reason = null;
       busyUntil = 0;
+      busyTimes = 0;
       returnedAt = careful ? now() : null;
     },
   };

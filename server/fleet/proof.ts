@@ -19,6 +19,8 @@ const PROOFS: Record<string, (model: string, engine: Engine) => Proof> = {
   chat: oneToken,
   code: oneToken,
   vision: oneToken,
+  // Audio has no row: a model that hears wants a recording, one that speaks a voice of its own. Their workers prove
+  // themselves before they say that they are warm.
   embeddings: (model) => ({ path: "/v1/embeddings", body: { model, input: "Hello" } }),
   detection: (model) => ({ path: "/v1/images/detections", body: { model, image: GREY } }),
 };

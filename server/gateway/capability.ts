@@ -11,6 +11,9 @@ import { otherModel } from "./relay-call.ts";
 const DEEDS: Partial<Record<Feature, string>> = {
   embeddings: "does not turn texts into vectors",
   detection: "does not find objects in images",
+  transcription: "does not transcribe recordings",
+  translation: "does not translate recordings",
+  speech: "does not speak",
 };
 
 /** @throws ApiError `unsupported_value` */

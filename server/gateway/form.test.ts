@@ -22,7 +22,7 @@ function read(pieces: (string | Uint8Array)[], contentType = `multipart/form-dat
   });
   const headers = { "content-type": contentType };
   const request = new Request("http://x/v1/audio/transcriptions", { method: "POST", body, headers });
-  const exchange = createExchange(request, "/", { limits: LIMITS } as unknown as Rooms, () => {});
+  const exchange = createExchange(request, "/", { limits: LIMITS } as unknown as Rooms);
   return readForm(exchange, { bytesMax: 100_000, ...more });
 }
 
@@ -85,12 +85,12 @@ test("what is broken off, has wrong boundaries or is no form is refused with a r
   const whole = field("model", "m") + file("file", "a.wav", "abc") + END;
   for (const cut of [0, 10, 60, whole.length - 60, whole.length - 8]) {
     const [row, text] = await refusalOf(read([whole.slice(0, cut)]));
-    expect(row).toBe("invalid_value");
+    expect(row).toBe("invalid_form");
     expect(text).toContain("it ends in the middle of a part");
   }
-  expect((await refusalOf(read([whole], "multipart/form-data; boundary=other")))[0]).toBe("invalid_value");
+  expect((await refusalOf(read([whole], "multipart/form-data; boundary=other")))[0]).toBe("invalid_form");
   expect((await refusalOf(read([whole], "multipart/form-data")))[1]).toContain("names no boundary");
-  expect((await refusalOf(read([whole.replaceAll("\r\n", "\n")])))[0]).toBe("invalid_value");
+  expect((await refusalOf(read([whole.replaceAll("\r\n", "\n")])))[0]).toBe("invalid_form");
   expect((await refusalOf(read(["{}"], "application/json")))[0]).toBe("unsupported_media_type");
   const nameless = `--${BOUNDARY}\r\nContent-Disposition: form-data\r\n\r\nx\r\n`;
   expect((await refusalOf(read([nameless + END])))[1]).toContain("a part has no name");
@@ -111,7 +111,7 @@ test("a client that stops in the middle is told so", async () => {
   const body = new ReadableStream<Uint8Array>({ start: (c) => c.enqueue(Buffer.from(field("model", "m"))) });
   const headers = { "content-type": `multipart/form-data; boundary=${BOUNDARY}` };
   const request = new Request("http://x/", { method: "POST", body, headers });
-  const exchange = createExchange(request, "/", { limits: { bodyIdleMsMax: 20 } } as unknown as Rooms, () => {});
+  const exchange = createExchange(request, "/", { limits: { bodyIdleMsMax: 20 } } as unknown as Rooms);
   expect((await refusalOf(readForm(exchange, { bytesMax: 1000 })))[0]).toBe("request_timeout");
 });
 

@@ -22,7 +22,7 @@ const FIELD_BYTES_MAX = 1024 * 1024;
 const NAME_BYTES_MAX = 256;
 
 /**
- * @throws ApiError `unsupported_media_type`, `body_too_large`, `request_timeout`; `invalid_value` for what is no form, was
+ * @throws ApiError `unsupported_media_type`, `body_too_large`, `request_timeout`; `invalid_form` for what is no form, was
  *   broken off, or has too many parts
  */
 export async function readForm(exchange: Exchange, { bytesMax, partsMax = PARTS_MAX }: FormBounds): Promise<Form> {
@@ -87,7 +87,7 @@ function createParser(contentType: string | null): InstanceType<typeof Busboy> {
 }
 
 function broken(what: string, cause?: unknown): ApiError {
-  return new ApiError("invalid_value", `Could not parse the form of your request: ${what}.`, { cause });
+  return new ApiError("invalid_form", `Could not parse the form of your request: ${what}.`, { cause });
 }
 
 function joined(pieces: Uint8Array[]): Uint8Array {

@@ -15,6 +15,7 @@ export function createRecord(id: string, request: Request): RequestRecord {
     plan: "",
     model: "",
     servedModel: "",
+    side: "",
     priority: "",
     engine: "",
     stream: false,

@@ -64,16 +64,28 @@ export interface Prepared {
   form?: { bytes: Uint8Array; contentType: string };
   /** What was found that the plan may limit besides tokens. */
   measures?: readonly Measure[];
+  /** Header fields for our own workers. */
+  headers?: Record<string, string>;
 }
 
 /**
- * What serves `model` here for this caller, whether or not it is free.
+ * What serves `model` here for this caller, whether or not it is free: of a model that is split, the caller's side.
+ * @param body may hold what a side goes by; null: the call names its model in another form, and is not split
  * @throws ApiError `model_not_found`
  */
-export function engineOf(exchange: Exchange, model: Model): Served {
+export function engineOf(exchange: Exchange, model: Model, body: Record<string, unknown> | null = null): Served {
+  const { fleet, traffic, catalogue } = exchange.rooms;
+  const accountId = exchange.caller?.accountId;
   const hint = " It is in the catalogue, but no engine here serves it.";
   exchange.record.model = model.id;
-  return exchange.rooms.fleet.serves(model.id, exchange.caller?.accountId) ?? notFound(model.id, hint);
+  const side = body && traffic.sideOf(model.id, accountId ?? "", body);
+  if (side === null) return fleet.serves(model.id, accountId) ?? notFound(model.id, hint);
+  exchange.record.side = side;
+  if (side !== model.id) {
+    exchange.served = catalogue.find(side) ?? null;
+    exchange.record.servedModel = side;
+  }
+  return fleet.serves(side, accountId) ?? notFound(side, hint);
 }
 
 /** For refusals: a model served here that has a feature and that the caller may use. */
@@ -171,7 +183,7 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   try {
     // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
     if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
-    const sent = sentOf(call, prepared, ticket);
+    const sent = { ...sentOf(call, exchange.served ?? call.model, prepared, ticket), headers: prepared?.headers };
     const { answer, first } = await withFailover(
       {
         seat: ticket.seat,
@@ -195,17 +207,17 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
 async function begin(
   exchange: Exchange,
   call: RelayCall,
-  { bytes, ...type }: Sent,
+  sent: Sent,
   priority: string,
   engine: Engine,
   signal: AbortSignal,
 ): Promise<Pick<Opened, "answer" | "first">> {
   exchange.record.engine = engine.id;
-  const answer = await engine.call(call.path, bytes, {
+  const answer = await engine.call(call.path, sent.bytes, {
     signal,
-    headers: fieldsFor(engine, exchange, call),
-    model: call.model.id,
-    ...type,
+    headers: { ...fieldsFor(engine, exchange, call), ...(engine.remote === null ? sent.headers : {}) },
+    model: (exchange.served ?? call.model).id,
+    ...(sent.contentType === undefined ? {} : { contentType: sent.contentType }),
     ...(engine.remote === null ? {} : { priority, tenant: tenantOf(exchange.caller!.accountId) }),
   });
   if (answer.kind === "whole") return { answer, first: null };
@@ -225,20 +237,26 @@ function neverBegun(cause: unknown): never {
   throw new ApiError("engine_failed", "The engine failed to answer. Try again.", { cause });
 }
 
-/** A body, and its type when it is not JSON. */
+/** A body, its type when it is not JSON, and header fields for our own workers. */
 interface Sent {
   bytes: Uint8Array;
   contentType?: string;
+  headers?: Record<string, string> | undefined;
 }
 
 /** What is sent: the caller's own length, unless the plan allows less. */
-function sentOf(call: RelayCall, prepared: Prepared | null, { outputTokensMax }: Ticket<Engine, Outcome>): Sent {
-  const { model, body, received, contentType, outputTokens, outputField } = call;
+function sentOf(
+  call: RelayCall,
+  served: Model,
+  prepared: Prepared | null,
+  { outputTokensMax }: Ticket<Engine, Outcome>,
+): Sent {
+  const { body, received, contentType, outputTokens, outputField } = call;
   if (prepared?.form) return prepared.form;
   if (contentType !== undefined) return { bytes: received, contentType };
   const instead = prepared?.instead ?? null;
   const fits = outputField === null || outputTokensMax === null || outputTokensMax === outputTokens;
-  return { bytes: bytesFor(model, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax }) };
+  return { bytes: bytesFor(served, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax }) };
 }
 
 function admit(
@@ -247,21 +265,25 @@ function admit(
   prepared: Prepared | null,
   signal: AbortSignal,
 ): Promise<Ticket<Engine, Outcome>> {
+  const { served } = exchange;
   return exchange.rooms.admission.admit({
     caller: exchange.caller!,
     model: call.model,
+    // What he may, and what it counts, goes by what he asked for; the wait by what answers.
+    line: served?.id,
     inputTokens: call.inputTokens,
     countTokens: () => {
       const inTime = AbortSignal.any([signal, AbortSignal.timeout(COUNT_MS_MAX)]);
       const { count } = call.engine;
       // An engine that cannot count: the bound is all there is to know.
       if (!count) return Promise.resolve(call.inputTokens);
-      return reach(signal, () => count(call.path, call.received, inTime));
+      const asked = served === null ? call.received : bytesFor(served, call.body, call.received);
+      return reach(signal, () => count(call.path, asked, inTime));
     },
     inputField: call.inputField,
     outputTokens: call.outputTokens,
     choices: call.generations,
-    affinity: affinityOf(call.model.id, call.body),
+    affinity: affinityOf(served?.id ?? call.model.id, call.body),
     measures: [...(call.measures ?? []), ...(prepared?.measures ?? [])],
     signal,
   });

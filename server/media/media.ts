@@ -1,6 +1,7 @@
 // What callers send or point at besides text, made safe: URLs fetched from outside only, images decoded in a process of
 // their own and written anew. Knows nothing of models or plans.
 
+import { type AudioMeter, createAudioMeter } from "./audio.ts";
 import { type Blobs, type BlobsOptions, createBlobs } from "./blobs.ts";
 import { createFetcher, type Fetcher, type FetcherOptions } from "./fetch.ts";
 import { createImageMaker, type ImageMaker } from "./image.ts";
@@ -13,6 +14,7 @@ export type { ImageOptions, SafeImage } from "./image.ts";
 export interface Media {
   fetch: Fetcher;
   image: ImageMaker;
+  audio: AudioMeter;
   /** The image format that bytes begin like. */
   sniff: typeof sniff;
   blobs: Pick<Blobs, "put" | "open">;
@@ -35,6 +37,7 @@ export function createMedia(options: MediaOptions): Media {
   return {
     fetch: createFetcher(options.fetch),
     image: createImageMaker(process),
+    audio: createAudioMeter(process),
     sniff,
     blobs,
     stop: () => {

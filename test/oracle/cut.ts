@@ -25,6 +25,15 @@ export const WANTED = [
   "CreateResponse",
   "Response",
   "ResponseStreamEvent",
+  "CreateTranscriptionRequest",
+  "CreateTranscriptionResponseJson",
+  "CreateTranscriptionResponseVerboseJson",
+  "CreateTranslationResponseVerboseJson",
+  "TranscriptTextDeltaEvent",
+  "TranscriptTextDoneEvent",
+  "CreateSpeechRequest",
+  "SpeechAudioDeltaEvent",
+  "SpeechAudioDoneEvent",
 ];
 
 export const CUT_FILE = join(import.meta.dir, "schemas.json");

@@ -29,9 +29,19 @@ export function assertValid(name: SchemaName, value: unknown): void {
   if (found.length > 0) throw new Error(`${found.join("\n")}\nin ${JSON.stringify(value).slice(0, 2_000)}`);
 }
 
-/** The schema of the one event of the Responses API that has this type: of 58, the one to hold it to. */
+const AUDIO_EVENTS = [
+  "TranscriptTextDeltaEvent",
+  "TranscriptTextDoneEvent",
+  "SpeechAudioDeltaEvent",
+  "SpeechAudioDoneEvent",
+] as const;
+
+/** The schema of the one event of the Responses API, or of audio, that has this type: the one to hold it to. */
 export function eventSchemaOf(type: string): SchemaName | undefined {
-  const names = published.ResponseStreamEvent.anyOf.map(({ $ref }) => $ref.split("/").at(-1) as keyof typeof published);
+  const inUnion = published.ResponseStreamEvent.anyOf.map(
+    ({ $ref }) => $ref.split("/").at(-1) as keyof typeof published,
+  );
+  const names = [...inUnion, ...AUDIO_EVENTS];
   return names.find((name) => (published[name] as unknown as Node).properties?.type?.enum?.includes(type));
 }
 

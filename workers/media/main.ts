@@ -1,4 +1,4 @@
-// The process that decodes images from strangers: see the contract's media.ts for what it is told and what it answers.
+// The process that decodes images, and measures recordings, from strangers: see the contract's media.ts for what it is told and what it answers.
 
 import { rmSync } from "node:fs";
 import { IMAGE_FIELD, type ImageJob, type MediaConfig } from "@oxbow/contract";
@@ -10,12 +10,24 @@ const { socket } = JSON.parse(process.argv[2]!) as MediaConfig;
 const BODY_BYTES_MAX = 512 * 1024 * 1024;
 
 async function answer(request: Request): Promise<Response> {
+  if (request.url.endsWith("/audio")) return measured(await request.bytes());
   const job = JSON.parse(request.headers.get(IMAGE_FIELD)!) as ImageJob;
   try {
     const { bytes, ...fact } = await remake(await request.bytes(), job);
     return new Response(bytes as Uint8Array<ArrayBuffer>, { headers: { [IMAGE_FIELD]: JSON.stringify(fact) } });
   } catch (error) {
     if (error instanceof BadImage) return Response.json(error.refusal, { status: 422 });
+    throw error;
+  }
+}
+
+async function measured(bytes: Uint8Array): Promise<Response> {
+  // Read when the first recording comes: most calls bring images.
+  const { measure, BadAudio } = await import("@oxbow/audio");
+  try {
+    return Response.json(await measure(bytes));
+  } catch (error) {
+    if (error instanceof BadAudio) return new Response(error.message, { status: 422 });
     throw error;
   }
 }

@@ -27,9 +27,14 @@ const LACKING: ReadonlySet<string> = new Set([
   "prediction",
   "web_search",
   "moderation",
+  "transcription_logprobs",
+  "diarization",
+  "chunking",
+  "keywords",
+  "custom_voices",
 ]);
 /** What it does for models that can. */
-const OF_MODEL: ReadonlySet<string> = new Set(["vision", "reasoning"]);
+const OF_MODEL: ReadonlySet<string> = new Set(["vision", "reasoning", "transcription", "translation", "speech"]);
 
 /** What a model can do here, in the words of the contract's FEATURES. */
 export function featuresOf(model: WorkerModel): Set<string> {

@@ -25,10 +25,12 @@ import { detections } from "./detections.ts";
 import { engineRoutes } from "./dress.ts";
 import { embeddings } from "./embeddings.ts";
 import { createEngine } from "./engine.ts";
-import { errorOfFault, FAULT_MODELS, simulationOf } from "./faults.ts";
+import { errorOfFault, FAULT_MODELS, type Simulation, simulationOf } from "./faults.ts";
+import { hear } from "./hear.ts";
 import { json, type Route } from "./http.ts";
 import { imageEdits, imageGenerations } from "./images.ts";
 import { readOptions } from "./options.ts";
+import { speak } from "./speak.ts";
 
 export type Handler = (request: Request) => Promise<Response>;
 
@@ -49,6 +51,9 @@ export function createSimulator(config: WorkerConfig): Handler {
     "POST /v1/images/generations": (request) => answer(request, imageGenerations),
     "POST /v1/images/edits": (request) => answerForm(request, ImageEditRequest, imageEdits),
     "POST /v1/embeddings": (request) => answer(request, embeddings),
+    "POST /v1/audio/speech": (request) => answer(request, speak),
+    "POST /v1/audio/transcriptions": listen,
+    "POST /v1/audio/translations": listen,
     [`POST ${COUNT_PATH}`]: count,
     ...engineRoutes(options.dress, engine, (id) => findModel(models, id)),
   };
@@ -72,9 +77,8 @@ export function createSimulator(config: WorkerConfig): Handler {
     endpoint: (ask: Ask) => Promise<Response>,
   ): Promise<Response> {
     const simulation = simulationOf(body, request.headers);
-    const { fault } = simulation;
-    if (fault?.kind === "error") throw errorOfFault(fault);
-    if (fault?.kind === "html") return new Response(PAGE, { status: 502, headers: { "content-type": "text/html" } });
+    const failure = failureOf(simulation);
+    if (failure) return failure;
     // What the field holds when it is no string is for the endpoint's own check of types.
     const model = typeof body.model === "string" ? findModel(models, body.model) : faultModel("");
     return endpoint({
@@ -85,6 +89,16 @@ export function createSimulator(config: WorkerConfig): Handler {
       wantsUsage: request.headers.has(USAGE_FIELD),
       signal: request.signal,
     });
+  }
+
+  async function listen(request: Request): Promise<Response> {
+    const form = await readWrittenForm(request);
+    const name = form.fields.get("model")?.[0] ?? "";
+    const simulation = simulationOf({ model: name }, request.headers);
+    const failure = failureOf(simulation);
+    if (failure) return failure;
+    const { pathname: path } = new URL(request.url);
+    return hear({ form, path, model: findModel(models, name), engine, simulation, signal: request.signal });
   }
 
   return async (request) => {
@@ -98,6 +112,13 @@ export function createSimulator(config: WorkerConfig): Handler {
     response.headers.set("x-oxbow-simulated", "true");
     return response;
   };
+}
+
+/** A fault that leaves nothing of the answer. @throws ApiError for one that is an error */
+function failureOf({ fault }: Simulation): Response | null {
+  if (fault?.kind === "error") throw errorOfFault(fault);
+  if (fault?.kind !== "html") return null;
+  return new Response(PAGE, { status: 502, headers: { "content-type": "text/html" } });
 }
 
 const PAGE = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n";

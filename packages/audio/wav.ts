@@ -1,0 +1,43 @@
+// WAV and bare PCM: 16 bits, mono. A WAV that is streamed cannot say its length: its head says "as long as it lasts".
+
+import { bytesOf, type Encoder, SPEECH_SAMPLE_RATE, toInt16 } from "./sound.ts";
+
+const NOTHING = new Uint8Array();
+
+export function openPcm(): Encoder {
+  return { push: async (samples) => bytesOf(toInt16(samples)), end: async () => NOTHING, close: () => {} };
+}
+
+export function openWav(): Encoder {
+  let begun = false;
+  const head = (): Uint8Array => {
+    if (begun) return NOTHING;
+    begun = true;
+    return headOf();
+  };
+  return {
+    push: async (samples) => Buffer.concat([head(), bytesOf(toInt16(samples))]),
+    end: async () => head(),
+    close: () => {},
+  };
+}
+
+/** What every player takes for "until the end": the largest length there is. */
+const UNKNOWN = 0xffff_ffff;
+
+function headOf(): Uint8Array {
+  const head = Buffer.alloc(44);
+  head.write("RIFF", 0, "latin1");
+  head.writeUInt32LE(UNKNOWN, 4);
+  head.write("WAVEfmt ", 8, "latin1");
+  head.writeUInt32LE(16, 16);
+  head.writeUInt16LE(1, 20);
+  head.writeUInt16LE(1, 22);
+  head.writeUInt32LE(SPEECH_SAMPLE_RATE, 24);
+  head.writeUInt32LE(2 * SPEECH_SAMPLE_RATE, 28);
+  head.writeUInt16LE(2, 32);
+  head.writeUInt16LE(16, 34);
+  head.write("data", 36, "latin1");
+  head.writeUInt32LE(UNKNOWN, 40);
+  return head;
+}

@@ -1,0 +1,81 @@
+// POST /v1/audio/transcriptions and /v1/audio/translations: a recording in a form, a text back.
+
+import {
+  AUDIO_FORM_BYTES_MAX,
+  AUDIO_SECONDS_FIELD,
+  bodyOfForm,
+  type Form,
+  type Need,
+  needsOfTranscription,
+  needsOfTranslation,
+  parseTranscriptionForm,
+  parseTranslationForm,
+  recordingOf,
+  refuseNeeds,
+  TranscriptionRequest,
+  writeForm,
+} from "@oxbow/contract";
+import { refuseUnable } from "../capability.ts";
+import { modelOf } from "../catalogue.ts";
+import { type Exchange, identify } from "../exchange.ts";
+import { readForm } from "../form.ts";
+import { engineOf, otherModel, type Prepared, relayCall } from "../relay-call.ts";
+
+export function transcriptions(exchange: Exchange): Promise<Response> {
+  return hear(exchange, "transcription", (form) => {
+    const call = parseTranscriptionForm(form);
+    return { needs: needsOfTranscription(call), stream: call.stream === true };
+  });
+}
+
+export function translations(exchange: Exchange): Promise<Response> {
+  return hear(exchange, "translation", (form) => {
+    parseTranslationForm(form);
+    return { needs: needsOfTranslation(), stream: false };
+  });
+}
+
+async function hear(
+  exchange: Exchange,
+  feature: "transcription" | "translation",
+  parse: (form: Form) => { needs: Iterable<Need>; stream: boolean },
+): Promise<Response> {
+  const { catalogue } = exchange.rooms;
+  identify(exchange);
+  const form = await readForm(exchange, { bytesMax: AUDIO_FORM_BYTES_MAX });
+  const body = bodyOfForm(form, TranscriptionRequest);
+  const model = modelOf(body, catalogue);
+  const engine = engineOf(exchange, model);
+  refuseUnable(exchange, model, engine, feature);
+  const { needs, stream } = parse(form);
+  const recording = recordingOf(form);
+  refuseNeeds(needs, catalogue.featuresOf(model, engine), model.id, otherModel(exchange));
+
+  form.fields.set("model", [model.id]);
+  const { bytes, contentType } = writeForm({ fields: form.fields, files: [recording] }, TranscriptionRequest);
+  return relayCall(exchange, {
+    model,
+    engine,
+    path: exchange.path,
+    received: bytes,
+    contentType,
+    body,
+    // Not before it is known that the call is no repeat; and nothing is measured for a caller who may not have the model.
+    prepare: async (signal): Promise<Prepared> => {
+      if (!exchange.rooms.admission.allows(exchange.caller!, model)) return { instead: null };
+      const { seconds } = await exchange.rooms.media.audio(recording.bytes, signal);
+      return {
+        instead: null,
+        measures: [{ limit: "audioSecondsMax", amount: seconds, field: "file" }],
+        headers: { [AUDIO_SECONDS_FIELD]: String(seconds) },
+      };
+    },
+    stream,
+    choices: 1,
+    generations: 1,
+    inputTokens: 0,
+    inputField: "prompt",
+    outputTokens: null,
+    outputField: null,
+  });
+}

@@ -1,0 +1,148 @@
+import { expect, test } from "bun:test";
+import { ApiError, RelayedError } from "@oxbow/contract";
+import { createQueues } from "../admission/queues.ts";
+import { createEngine } from "../engines/engines.ts";
+import { type Engine, EngineStatus, EngineUnreachable, type Outcome } from "../fleet/fleet.ts";
+import { createRetryBudget, withFailover } from "./failover.ts";
+
+const engineOf = (id: string, simulated = false) =>
+  createEngine({ id, kind: "k", features: [], simulated, slots: 1, address: { baseUrl: "http://127.0.0.1:1/v1" } });
+const refused = () => new EngineUnreachable("e", Object.assign(new Error("refused"), { code: "ECONNREFUSED" }));
+const cut = () => new EngineUnreachable("e", Object.assign(new Error("reset"), { code: "ECONNRESET" }));
+const relayed = (status: number, headers = {}) =>
+  new RelayedError(status, { error: { message: "no", type: "server_error", param: null, code: null } }, headers);
+const page = (status: number) => new ApiError("engine_failed", "no", { cause: new EngineStatus(status) });
+const broken = () => new ApiError("engine_failed", "no", { cause: Object.assign(new Error(), { code: "ECONNRESET" }) });
+const late = () => new ApiError("engine_timeout", "late");
+
+/** A call on engine `a`, with the others free or not; each engine answers with what it is given in turn, else with its id. */
+async function callOn(
+  script: Record<string, unknown[]>,
+  { free = ["b"], percent = 10, simulated = false, waitMsMax = 1_000, beginMsMax = null as number | null } = {},
+) {
+  const engines = new Map(["a", "b", "c"].map((id) => [id, engineOf(id, simulated)]));
+  const open = new Set(["a", ...free]);
+  const clock = { now: 0 };
+  const reports: [string, Outcome["kind"]][] = [];
+  const asked: string[] = [];
+  let retries = 0;
+  const queues = createQueues<Engine, Outcome>({
+    place: (_, { not }) => {
+      const id = [...open].sort().find((each) => !not?.has(each));
+      if (id === undefined) return null;
+      open.delete(id);
+      const release = () => {
+        open.add(id);
+        queueMicrotask(() => queues.pump("m"));
+      };
+      return { engine: engines.get(id)!, release, report: ({ kind }: Outcome) => void reports.push([id, kind]) };
+    },
+    classes: [{ id: "high", floor: 0, depthMax: 8, waitMsMax }],
+    now: () => clock.now,
+  });
+  const never = new AbortController();
+  const seat = await queues.enter(
+    "m",
+    { accountId: "x", priority: "high", weight: 1, accountDepthMax: null },
+    never.signal,
+  );
+  const outcome = await withFailover(
+    { seat, budget: createRetryBudget(percent), signal: never.signal, beginMsMax, onRetry: () => retries++ },
+    async (engine, signal) => {
+      asked.push(engine.id);
+      clock.now += 300;
+      const next = script[engine.id]?.shift();
+      if (next === "silence") {
+        return new Promise<string>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+      }
+      if (next instanceof Error) throw next;
+      return engine.id;
+    },
+  ).catch((error) => error);
+  return { outcome, asked, reports, retries, seat };
+}
+
+test.each([
+  ["nobody listens", refused],
+  ["the connection is cut", cut],
+  ["the connection is cut while a whole answer comes", broken],
+  ["502", () => relayed(502)],
+  ["502 with a page for people", () => page(502)],
+  ["504", () => relayed(504)],
+  ["503", () => relayed(503)],
+  ["429", () => relayed(429)],
+  ["silence", late],
+])("%s: the call goes to another engine, once", async (_, failure) => {
+  const { outcome, asked, retries, seat } = await callOn({ a: [failure()] });
+  expect([outcome, seat.engine.id, retries]).toEqual(["b", "b", 1]);
+  expect(asked).toEqual(["a", "b"]);
+});
+
+test.each([
+  ["500", () => relayed(500), "failed"],
+  ["an answer that is none", () => new ApiError("engine_failed", "garbage"), "failed"],
+  ["400", () => relayed(400), "ok"],
+] as const)("%s is told, not repeated", async (_, failure, kind) => {
+  const error = failure();
+  const { outcome, asked, reports } = await callOn({ a: [error] });
+  expect(outcome).toBe(error);
+  expect(asked).toEqual(["a"]);
+  expect(reports).toEqual([["a", kind]]);
+});
+
+test("a second failure is told: nothing goes round", async () => {
+  const { outcome, asked } = await callOn({ a: [relayed(502)], b: [relayed(502)] }, { free: ["b", "c"] });
+  expect(outcome).toMatchObject({ status: 502 });
+  expect(asked).toEqual(["a", "b"]);
+});
+
+test("beyond the budget a failure is told, and what may wait, waits", async () => {
+  expect((await callOn({ a: [relayed(502)] }, { percent: 0 })).outcome).toMatchObject({ status: 502 });
+  const { outcome, asked } = await callOn({ a: [relayed(429)] }, { percent: 0, free: [] });
+  expect([outcome, asked]).toEqual(["a", ["a", "a"]]);
+});
+
+test("the budget is a tenth of the calls, with a little saved for quiet times", () => {
+  const budget = createRetryBudget(10);
+  const spendAll = () => {
+    let spent = 0;
+    while (budget.spend()) spent++;
+    return spent;
+  };
+  expect(spendAll()).toBe(10);
+  for (let call = 0; call < 55; call++) budget.earn();
+  expect(spendAll()).toBe(5);
+  for (let call = 0; call < 10_000; call++) budget.earn();
+  expect(spendAll()).toBe(10);
+});
+
+test("alone, an engine that takes no more is asked again later, as long as the class may wait; then we say so", async () => {
+  const later = await callOn({ a: [relayed(429), relayed(503)] }, { free: [] });
+  expect([later.outcome, later.asked]).toEqual(["a", ["a", "a", "a"]]);
+  const never = await callOn({ a: Array.from({ length: 9 }, () => relayed(429)) }, { free: [] });
+  expect(never.outcome).toMatchObject({ row: "queue_timeout" });
+  expect(never.asked).toHaveLength(4); // 300 ms each, of one second
+});
+
+test("alone, one that was cut off is asked once more, one that nobody listens at for as long as the class may wait", async () => {
+  const once = await callOn({ a: [cut(), cut()] }, { free: [] });
+  expect(once.outcome).toMatchObject({ row: "engine_failed" });
+  expect(once.asked).toEqual(["a", "a"]);
+  const back = await callOn({ a: [refused(), refused()] }, { free: [] });
+  expect(back.outcome).toBe("a");
+});
+
+test("one that does not begin in time is hung up on, and another one asked", async () => {
+  const { outcome, asked, reports } = await callOn({ a: ["silence"] }, { beginMsMax: 20 });
+  expect([outcome, asked]).toEqual(["b", ["a", "b"]]);
+  expect(reports).toEqual([
+    ["a", "silent"],
+    ["b", "ok"],
+  ]);
+});
+
+test("failures that a simulator makes up on order reach who ordered them, and say nothing of it", async () => {
+  const { outcome, asked, reports } = await callOn({ a: [relayed(503)] }, { simulated: true });
+  expect(outcome).toMatchObject({ status: 503 });
+  expect([asked, reports]).toEqual([["a"], []]);
+});

@@ -1,0 +1,119 @@
+// POST /v1/audio/transcriptions and /v1/audio/translations: reads how long the recording is, and says a fixed text as long
+// as a speaker would need for it, word by word.
+
+import { BadAudio, measure } from "@oxbow/audio";
+import {
+  corruptedAudio,
+  type Form,
+  needsOfTranscription,
+  needsOfTranslation,
+  parseTranscriptionForm,
+  parseTranslationForm,
+  recordingOf,
+  refuseNeeds,
+  SSE_HEADERS,
+  type Transcript,
+  type TranscriptionRequest,
+  type TranscriptWord,
+  transcriptEvents,
+  writeTranscript,
+} from "@oxbow/contract";
+import { type Ask, featuresOf } from "./ask.ts";
+import { createBody } from "./body.ts";
+import { withFault } from "./faults.ts";
+import { wait } from "./pace.ts";
+import { encode } from "./tokenizer.ts";
+
+const WORDS =
+  "This is a simulated transcript. Nobody has listened to the recording, but its length is true, and so are the times of these words.".split(
+    " ",
+  );
+/** Of a calm speaker. */
+const SECONDS_PER_WORD = 0.4;
+/** What Whisper makes of a second. */
+const AUDIO_TOKENS_PER_SECOND = 50;
+
+export interface Hearing extends Omit<Ask, "body" | "wantsUsage"> {
+  form: Form;
+  path: string;
+}
+
+export async function hear({ form, path, model, engine, simulation, signal }: Hearing): Promise<Response> {
+  const task = path.endsWith("translations") ? "translate" : "transcribe";
+  const call: TranscriptionRequest = task === "translate" ? parseTranslationForm(form) : parseTranscriptionForm(form);
+  const recording = recordingOf(form);
+  refuseNeeds(task === "translate" ? needsOfTranslation() : needsOfTranscription(call), featuresOf(model), model.id);
+  const { seconds } = await measure(recording.bytes).catch((error: unknown) => {
+    throw error instanceof BadAudio ? corruptedAudio(error) : error;
+  });
+  const transcript = invent(seconds, task, call);
+  const unlimited = { id: model.id, contextTokens: Number.MAX_SAFE_INTEGER };
+  const job = await engine.admit({ model: unlimited, prompts: [], tokensMax: 1, body: {}, simulation, signal });
+  const output = encode(transcript.text).length;
+  if (!call.stream) {
+    try {
+      await wait(job.firstMs + job.betweenMs * output, job.signal);
+      const { body, contentType } = writeTranscript(transcript, call.response_format ?? "json", granularitiesOf(call));
+      return new Response(body, { headers: { "content-type": contentType } });
+    } finally {
+      job.end("stop", output);
+    }
+  }
+  const counts = {
+    text: encode(call.prompt ?? "").length,
+    audio: Math.ceil(seconds * AUDIO_TOKENS_PER_SECOND),
+    output,
+  };
+  const words = transcript.text === "" ? [] : transcript.text.split(/(?<= )/);
+  function* events(): Generator<string> {
+    for (const word of words) yield transcriptEvents.delta(word);
+    yield transcriptEvents.done(transcript.text, counts);
+  }
+  const { fault } = simulation;
+  const body = createBody(fault ? withFault(events(), words.length, fault) : events(), {
+    firstMs: job.firstMs,
+    betweenMs: job.betweenMs,
+    steps: words.length,
+    signal: job.signal,
+    onAbort: () => "",
+    onEnd: (error) => job.end(error === undefined ? "stop" : "error", output),
+  });
+  return new Response(body, { headers: SSE_HEADERS });
+}
+
+function granularitiesOf(call: TranscriptionRequest) {
+  return call.timestamp_granularities ?? (["segment"] as const);
+}
+
+/** As many words as fit into the recording, and at least one. */
+function invent(duration: number, task: Transcript["task"], call: TranscriptionRequest): Transcript {
+  const count = Math.max(1, Math.floor(duration / SECONDS_PER_WORD));
+  const each = Math.min(SECONDS_PER_WORD, duration / count);
+  const at = (index: number) => Math.round(index * each * 100) / 100;
+  const words = Array.from({ length: count }, (_, index): TranscriptWord => {
+    return { word: WORDS[index % WORDS.length]!, start: at(index), end: at(index + 1) };
+  });
+  const segments: Transcript["segments"] = [];
+  for (let from = 0; from < count; ) {
+    const sentence = words.findIndex(({ word }, index) => index >= from && word.endsWith(".")) + 1 || count;
+    const text = textOf(words.slice(from, sentence));
+    segments.push({
+      id: segments.length,
+      seek: Math.floor(words[from]!.start / 30) * 3000,
+      start: words[from]!.start,
+      end: words[sentence - 1]!.end,
+      text: ` ${text}`,
+      tokens: encode(text),
+      temperature: call.temperature ?? 0,
+      avg_logprob: -0.2,
+      compression_ratio: 1.2,
+      no_speech_prob: 0.01,
+    });
+    from = sentence;
+  }
+  return { task, language: call.language ?? "en", duration, text: textOf(words), segments, words };
+}
+
+function textOf(words: readonly TranscriptWord[]): string {
+  return words.map(({ word }) => word).join(" ");
+}
