@@ -16,6 +16,8 @@
 // A model that can never be loaded ends the worker with exit code 65 after one last line on standard error that is fit
 // for the operator's eyes and starts with `fatal: `. Every other exit is a crash, and the worker is started again.
 
+import type { DiffusionCard } from "./images.ts";
+
 /** State of what a worker hosts. `progress` 0 to 1. */
 export interface WorkerHealth {
   state: "loading" | "warm";
@@ -79,6 +81,8 @@ export interface WorkerModel {
   embedding?: EmbeddingCard;
   /** What a model sees that finds objects in images. */
   detection?: DetectionCard;
+  /** Of a model that paints from noise. */
+  diffusion?: DiffusionCard;
 }
 
 /** What data/models.yaml says of a model that embeds texts. */

@@ -142,10 +142,14 @@ export interface FleetOptions extends EngineTable {
   random?: () => number;
 }
 
-type FleetLimits = Pick<Limits, "residentMsMin" | "ejectErrorsMax" | "lookMs" | "slowStartMs" | "loadPercentMax">;
+type FleetLimits = Pick<
+  Limits,
+  "residentMsMin" | "keepWarmMs" | "ejectErrorsMax" | "lookMs" | "slowStartMs" | "loadPercentMax"
+>;
 
 const LIMITS: FleetLimits = {
   residentMsMin: 10_000,
+  keepWarmMs: 300_000,
   ejectErrorsMax: 5,
   lookMs: 5_000,
   slowStartMs: 30_000,
@@ -154,6 +158,9 @@ const LIMITS: FleetLimits = {
 
 /** Longer than a worker takes to end; short enough that an orchestrator does not kill us first. */
 const STOP_MS_MAX = 5_000;
+
+/** One token, from weights that may have to come from the disk again. */
+const TOUCH_MS_MAX = 120_000;
 
 /** The pool of everything that runs here. */
 const MACHINE = "";
@@ -291,6 +298,7 @@ export function createFleet(options: FleetOptions): Fleet {
   /** In turn: the model after the one that got a slot last is the first to be asked. */
   function announceFree(replica: Replica): void {
     const { host, slots } = replica;
+    replica.usedAt = clock.now();
     replica.seat?.freed();
     if (leaving.has(replica)) return void leaveWhenIdle(replica);
     if (host.state().state !== "warm") return; // its becoming warm is announced
@@ -340,10 +348,32 @@ export function createFleet(options: FleetOptions): Fleet {
   }
 
   function tick(): void {
-    for (const { host, health, poll } of replicas) {
-      if (host.state().state !== "warm") continue;
-      health.tick();
-      void poll();
+    for (const replica of replicas) {
+      if (replica.host.state().state !== "warm") continue;
+      replica.health.tick();
+      void replica.poll();
+      if (hasCooled(replica)) void touch(replica);
+    }
+  }
+
+  /** Pinned, and without a call for so long that the system might give its memory to others. */
+  function hasCooled({ entry, host, slots, usedAt }: Replica): boolean {
+    const { keepWarmMs } = limits;
+    const applies = keepWarmMs > 0 && entry.pinned && host.touch !== undefined && slots.taken === 0;
+    return applies && clock.now() - usedAt >= keepWarmMs;
+  }
+
+  /** In a slot of its own, as every call. */
+  async function touch({ entry, host, slots }: Replica): Promise<void> {
+    const release = slots.take();
+    if (release === null) return;
+    try {
+      await host.touch?.(AbortSignal.timeout(TOUCH_MS_MAX));
+    } catch (cause) {
+      // Whether it is well is found by looking at it, and by its calls.
+      log.error({ engine: entry.id, err: cause }, "engine not kept warm");
+    } finally {
+      release();
     }
   }
 
@@ -372,6 +402,7 @@ export function createFleet(options: FleetOptions): Fleet {
       if (placed === null) return null;
       const { replica, release } = placed;
       const { models, engine } = replica.host;
+      replica.usedAt = clock.now();
       replica.seat?.used();
       replica.turn = (models.findIndex(({ id }) => id === modelId) + 1) % models.length;
       return { engine, release, report: replica.health.report };

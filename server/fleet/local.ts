@@ -136,6 +136,8 @@ export function createLocal(entry: EngineEntry, { kind, socket, threads, ...opti
       options.onState(state());
     },
 
+    // A simulator has no weights that could be cold.
+    ...(simulated ? {} : { touch: (signal: AbortSignal) => prove(engine, models, signal) }),
     fail,
     reload: () => (failure === null ? worker.reload() : repair()),
     look: createLook(engine, () => worker.state().state === "warm"),

@@ -18,7 +18,11 @@ const PROOFS: Record<string, (model: string, engine: Engine) => Proof> = {
   // Audio has no row: a model that hears wants a recording, one that speaks a voice of its own. Their workers prove
   // themselves before they say that they are warm.
   embeddings: (model) => ({ path: "/v1/embeddings", body: { model, input: "Hello" } }),
+  images: (model) => ({ path: "/v1/images/generations", body: { model, ...SMALL_IMAGE } }),
 };
+
+/** One step of a small image: every graph runs once. */
+const SMALL_IMAGE = { prompt: "Hello", size: "256x256", steps: 1, response_format: "b64_json" };
 
 function oneToken(model: string, engine: Engine): Proof {
   const messages = [{ role: "user", content: "Hello" }];

@@ -71,11 +71,12 @@ export function createRemote(entry: EngineEntry, options: RemoteOptions): Host {
       if (stopped) break;
       if (asleep) {
         log.info({ engine: id }, "engine reached, asleep");
-        options.onTried();
-        // The fleet may give it its memory at once.
-        enter({ state: "cold" });
-        options.onFound(false);
         if (granted) void wakeUp();
+        else {
+          options.onTried();
+          enter({ state: "cold" });
+          options.onFound(false);
+        }
         return;
       }
       if (reason === null) {
@@ -125,6 +126,7 @@ export function createRemote(entry: EngineEntry, options: RemoteOptions): Host {
       lookFor();
       return;
     }
+    options.onTried();
     if (stopped) return;
     // Whoever waits for it asks again when it is cold: not at once.
     const waitMs = backoffMs(4, options.random());

@@ -28,6 +28,8 @@ export interface Host {
   rest(): void;
   /** Gives its memory back, and is cold. It works on nothing. Rejects when it could not. */
   unload(): Promise<void>;
+  /** Has it answer the least it can, so that its memory stays its own; absent where that is not our affair. */
+  touch?(signal: AbortSignal): Promise<void>;
   /** It will never get its memory. */
   fail(reason: string): void;
   /** Ends the wait of one that has failed, or the pause before it is tried again. */
@@ -65,6 +67,8 @@ export interface Replica {
   poll(): Promise<void>;
   /** Resolves when it is warm, failed or stopped for the first time. */
   readonly settled: PromiseWithResolvers<void>;
+  /** When it last got or ended a call, or answered one of ours. */
+  usedAt: number;
   /** Where it stands for memory; absent where it takes none that others want too. */
   seat?: Seat;
   /** Index of the model whose turn it is when a slot becomes free. */
@@ -103,6 +107,7 @@ export function createReplica({ entry, host, now, onFree, log, ...settings }: Re
     entry,
     host,
     draining: false,
+    usedAt: now(),
     turn: 0,
     settled: Promise.withResolvers(),
     slots: createSlots(entry.slots, () => onFree(replica)),

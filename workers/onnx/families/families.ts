@@ -18,6 +18,12 @@ export interface Family {
 /** The first that fits is taken. */
 const FAMILIES: Family[] = [
   {
+    id: "diffusion",
+    fits: ({ category }) => category === "images",
+    routes: () => import("./diffusion.ts"),
+    jobs: () => import("./diffusion-jobs.ts"),
+  },
+  {
     id: "embeddings",
     fits: ({ category }) => category === "embeddings",
     routes: () => import("./embeddings.ts"),
