@@ -29,6 +29,12 @@ const FAMILIES: Family[] = [
     routes: () => import("./embeddings.ts"),
     jobs: () => import("./embeddings-jobs.ts"),
   },
+  {
+    id: "detection",
+    fits: ({ category }) => category === "detection",
+    routes: () => import("./detection.ts"),
+    jobs: () => import("./detection-jobs.ts"),
+  },
 ];
 
 /** @throws UnusableModel */
