@@ -182,6 +182,8 @@ export interface RemoteKind {
   /** Fields and roles of a call that it knows by another name. */
   rename: Record<string, string>;
   roles: Record<string, string>;
+  /** Ways of choosing a tool that it obeys: see engines/tool-choice.ts. */
+  toolChoices: string[];
   /** Names from the table of repairs in engines/repairs.ts. */
   repairs: string[];
   /** What its refusals mean: `text` is a regular expression, `as` a row of the error table. */

@@ -101,7 +101,8 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
       if (closed) throw draining();
       ask.signal.throwIfAborted();
       const terms = termsOf(ask.caller, plans(), now());
-      const length = await checkCall(terms, ask);
+      const checked = checkCall(terms, ask);
+      const length = checked instanceof Promise ? await checked : checked;
       // Counting takes a moment.
       if (closed) throw draining();
       ask.signal.throwIfAborted();

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { sseEvent } from "@oxbow/contract";
+import { type RelayedError, sseEvent } from "@oxbow/contract";
 import fc from "fast-check";
 import engineSchema from "../../data/engines.schema.json" with { type: "json" };
 import { violationsOf as shapeViolations } from "../../test/oracle/oracle.ts";
@@ -9,6 +9,7 @@ import type { RemoteKind } from "../config.ts";
 import { createEngine } from "./engine.ts";
 import type { Frame } from "./relay.ts";
 import { REPAIRS } from "./repairs/repairs.ts";
+import { TOOL_CHOICES } from "./tool-choice.ts";
 
 /** A real server, which answers what the path of its base URL names. */
 const answers = new Map<string, () => Response>();
@@ -25,6 +26,7 @@ const remoteOf = (repairs: string[]): RemoteKind => ({
   usage: "asked",
   rename: {},
   roles: {},
+  toolChoices: [...TOOL_CHOICES],
   refusals: [],
   repairs,
 });
@@ -391,8 +393,10 @@ describe("a stream", () => {
     );
     if (answer.kind !== "stream") throw new Error("not a stream");
     expect(textOf([(await answer.events.next())!])).toBe(sseEvent(chunk({ role: "assistant", content: "a" })));
-    const error = await answer.events.next().catch((thrown) => thrown);
-    expect(error.body.error).toEqual({
+    const frame = (await answer.events.next())!;
+    expect(frame.last).toBe(true);
+    expect(read(textOf([frame])).errors).toHaveLength(1);
+    expect((frame.error as RelayedError).body.error).toEqual({
       message: "no more blocks",
       type: "invalid_request_error",
       param: null,
@@ -545,7 +549,7 @@ describe("a whole answer", () => {
       (await mended({ choices: [{ text: "Hi" }] }, { prompt: "Hello" }, EVERY, "/v1/completions")).raw,
     );
     expect(completion).toMatchObject({ object: "text_completion", model: MODEL });
-    expect(completion.choices[0]).toEqual({ text: "Hi", index: 0, finish_reason: "stop" });
+    expect(completion.choices[0]).toEqual({ text: "Hi", index: 0, logprobs: null, finish_reason: "stop" });
     expect(completion.usage).toEqual({ prompt_tokens: 2, completion_tokens: 1, total_tokens: 3 });
     const rows = { data: [{ embedding: [0.1] }, { embedding: [0.2] }] };
     const embeddings = await mended(rows, { input: ["Hello", "you"] }, EVERY, "/v1/embeddings");

@@ -4,6 +4,7 @@
 import { renameModel } from "@oxbow/contract";
 import type { PriorityRule, RemoteKind } from "../config.ts";
 import type { SendOptions } from "./engine.ts";
+import { chosen } from "./tool-choice.ts";
 
 type Json = Record<string, unknown>;
 
@@ -30,6 +31,7 @@ export interface Speech {
   prioritySupported: boolean;
 }
 
+/** @throws ApiError `unsupported_value` for a choice of tools that the engine would ignore */
 export function say(path: string, body: Uint8Array, options: SendOptions, speech: Speech): Said {
   const { remote, names } = speech;
   const model = options.model ?? null;
@@ -51,6 +53,7 @@ export function say(path: string, body: Uint8Array, options: SendOptions, speech
     changes[ours] = undefined;
     changes[theirs] ??= asked[ours];
   }
+  Object.assign(changes, chosen(asked, remote.toolChoices));
   const messages = rolesOf(asked.messages, remote.roles);
   if (messages !== null) changes.messages = messages;
   if (Object.keys(changes).length === 0) return { ...said, body };

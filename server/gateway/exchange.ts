@@ -25,8 +25,6 @@ export interface Exchange {
   served: Model | null;
   /** null: it is not traced. */
   trace: Trace | null;
-  /** Lifts the server's own idle time-out for this request: from here on our deadlines hold. */
-  keepOpen: () => void;
 }
 
 /**
@@ -38,21 +36,11 @@ export function identify(exchange: Exchange): Caller {
   return exchange.caller;
 }
 
-export function createExchange(request: Request, path: string, rooms: Rooms, keepOpen: () => void): Exchange {
+export function createExchange(request: Request, path: string, rooms: Rooms): Exchange {
   const id = newId("req_");
   const record = createRecord(id, request);
-  return {
-    request,
-    id,
-    startedMs: performance.now(),
-    path,
-    rooms,
-    caller: null,
-    record,
-    served: null,
-    trace: null,
-    keepOpen,
-  };
+  const startedMs = performance.now();
+  return { request, id, startedMs, path, rooms, caller: null, record, served: null, trace: null };
 }
 
 /** The fields of every answer, with `more` on top. */
@@ -62,11 +50,11 @@ export function answerHeaders(exchange: Exchange, more: Record<string, string>):
     "openai-processing-ms": String(Math.round(performance.now() - exchange.startedMs)),
     "openai-version": "2020-10-01",
     "x-content-type-options": "nosniff",
-    // A stream is the only answer whose end is not known yet: it says what it will count instead.
-    ...("x-oxbow-units" in more ? {} : { "x-oxbow-counted": "0" }),
-    ...(exchange.caller && exchange.rooms.admission.headers(exchange.caller)),
-    ...more,
   };
+  // A stream is the only answer whose end is not known yet: it says what it will count instead.
+  if (more["x-oxbow-units"] === undefined) headers["x-oxbow-counted"] = "0";
+  if (exchange.caller) Object.assign(headers, exchange.rooms.admission.headers(exchange.caller));
+  Object.assign(headers, more);
   if (exchange.request.headers.has("origin")) {
     // Keys travel in a header, never in a cookie, so a page of any origin can only use a key it was given.
     headers["access-control-allow-origin"] = "*";

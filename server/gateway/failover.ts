@@ -62,7 +62,7 @@ export async function withFailover<T>(
   for (;;) {
     const { engine } = seat;
     try {
-      const answer = await inTime(ask, engine, signal, beginMsMax);
+      const answer = await (beginMsMax === null ? ask(engine, signal) : inTime(ask, engine, signal, beginMsMax));
       seat.report({ kind: "ok" });
       return answer;
     } catch (error) {
@@ -181,9 +181,8 @@ async function inTime<T>(
   ask: (engine: Engine, signal: AbortSignal) => Promise<T>,
   engine: Engine,
   signal: AbortSignal,
-  ms: number | null,
+  ms: number,
 ): Promise<T> {
-  if (ms === null) return ask(engine, signal);
   const attempt = new AbortController();
   const end = () => attempt.abort(signal.reason);
   signal.addEventListener("abort", end);

@@ -18,6 +18,7 @@ import { transcriptions, translations } from "./endpoints/transcriptions.ts";
 import { usage } from "./endpoints/usage.ts";
 import { sendError } from "./errors.ts";
 import { answerHeaders, createExchange, type Exchange } from "./exchange.ts";
+import { createKeepOpen } from "./keep-open.ts";
 import { createPulse } from "./pulse.ts";
 import { conclude } from "./record.ts";
 import type { Rooms } from "./rooms.ts";
@@ -58,6 +59,7 @@ export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "run
 export function createGateway({ models, ...given }: GatewayOptions) {
   let stopped = false;
   const pulse = createPulse();
+  const keepOpen = createKeepOpen();
   const rooms: Rooms = {
     ...given,
     catalogue: createCatalogue(models),
@@ -66,13 +68,17 @@ export function createGateway({ models, ...given }: GatewayOptions) {
     stopped: () => stopped,
   };
   return {
-    /** @param keepOpen lifts the server's idle time-out for this request */
-    async handle(request: Request, keepOpen: () => void): Promise<Response> {
-      const exchange = createExchange(request, pathOf(request.url), rooms, keepOpen);
+    /** @param lift lifts the server's idle time-out for this request: our own deadlines hold then */
+    async handle(request: Request, lift: () => void): Promise<Response> {
+      const exchange = createExchange(request, pathOf(request.url), rooms);
+      const ended = keepOpen.add(lift);
       exchange.trace = rooms.traces.begin(request.headers);
       const response = await answer(exchange).catch((error) => sendError(exchange, error));
       // A stream goes on, and says itself when it has ended.
-      if (!exchange.record.stream) conclude(exchange, response.status);
+      if (!exchange.record.stream) {
+        conclude(exchange, response.status);
+        ended();
+      }
       return request.method === "HEAD" ? withoutBody(response) : response;
     },
     /** Streams that are being sent. */
@@ -81,6 +87,7 @@ export function createGateway({ models, ...given }: GatewayOptions) {
     stop: () => {
       stopped = true;
       rooms.pulse.stop();
+      keepOpen.stop();
     },
   };
 }
