@@ -2,7 +2,7 @@
 // there ends the start in a single line that says where, and what it must be.
 
 import { resolve } from "node:path";
-import type { DetectionCard, EmbeddingCard, ErrorName } from "@oxbow/contract";
+import type { DetectionCard, DiffusionCard, EmbeddingCard, ErrorName } from "@oxbow/contract";
 import engineSchema from "../data/engines.schema.json" with { type: "json" };
 import modelSchema from "../data/models.schema.json" with { type: "json" };
 import queueSchema from "../data/queue.schema.json" with { type: "json" };
@@ -86,6 +86,7 @@ export interface Model {
   embedding?: EmbeddingCard;
   /** What a model sees that finds objects in images. */
   detection?: DetectionCard;
+  diffusion?: DiffusionCard;
   /** What `detail` means to a model that sees: the longer side of an image, in pixels. */
   imageSides?: { low: number; high: number };
   /** What a model that paints can paint, in pixels. `size`: what "auto" means. */

@@ -181,8 +181,6 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   }
   const settlement = createSettlement(exchange, call, ticket, claim);
   try {
-    // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
-    if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
     const sent = { ...sentOf(call, exchange.served ?? call.model, prepared, ticket), headers: prepared?.headers };
     const { answer, first } = await withFailover(
       {
@@ -190,7 +188,12 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
         budget: exchange.rooms.retries,
         signal,
         beginMsMax: call.stream ? exchange.rooms.limits.firstTokenMsMax : null,
-        onRetry: () => exchange.record.retries++,
+        // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
+        onAsk: () => call.stream || hangUp.after(exchange.rooms.limits.answerMsMax),
+        onRetry: () => {
+          exchange.record.retries++;
+          hangUp.rest();
+        },
       },
       (engine, signal) => begin(exchange, call, sent, ticket.priority, engine, signal),
     );
@@ -362,6 +365,8 @@ interface HangUp {
   signal: AbortSignal;
   now(): void;
   after(ms: number): void;
+  /** Forgets the deadline. */
+  rest(): void;
   /** Forgets the caller and the deadline. */
   clear(): void;
 }
@@ -380,6 +385,7 @@ function createHangUp(caller: AbortSignal): HangUp {
       const text = `The engine said nothing for ${ms / 1000} s. Try again.`;
       timer = setTimeout(() => controller.abort(new ApiError("engine_timeout", text)), ms);
     },
+    rest: () => clearTimeout(timer),
     clear: () => {
       clearTimeout(timer);
       caller.removeEventListener("abort", onAbort);

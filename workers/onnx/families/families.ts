@@ -18,10 +18,22 @@ export interface Family {
 /** The first that fits is taken. */
 const FAMILIES: Family[] = [
   {
+    id: "diffusion",
+    fits: ({ category }) => category === "images",
+    routes: () => import("./diffusion.ts"),
+    jobs: () => import("./diffusion-jobs.ts"),
+  },
+  {
     id: "embeddings",
     fits: ({ category }) => category === "embeddings",
     routes: () => import("./embeddings.ts"),
     jobs: () => import("./embeddings-jobs.ts"),
+  },
+  {
+    id: "detection",
+    fits: ({ category }) => category === "detection",
+    routes: () => import("./detection.ts"),
+    jobs: () => import("./detection-jobs.ts"),
   },
 ];
 
