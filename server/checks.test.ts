@@ -27,9 +27,18 @@ test("a limit of requests in flight that is missing, low or no number is refused
 });
 
 test("models that do not fit are refused with what they need and what there is", () => {
-  checkMemory(1e9, 1e9);
-  expect(() => checkMemory(12.34e9, 4e9)).toThrow(
-    "The models loaded at start need about 12.3 GB of memory, but 4.0 GB are available. Take a model out",
+  checkMemory([{ id: "a", bytes: 1e9 }], 1e9);
+  expect(() => checkMemory([{ id: "a", bytes: 12.34e9 }], 4e9)).toThrow(
+    "The models loaded at start need about 12.3 GB of memory, but 4.0 GB are available: a (12.3 GB). Load it on demand",
+  );
+  const three = [
+    { id: "a", bytes: 3e9 },
+    { id: "big", bytes: 9e9 },
+    { id: "b", bytes: 1e9 },
+    { id: "c", bytes: 1e9 },
+  ];
+  expect(() => checkMemory(three, 4e9)).toThrow(
+    "need about 14.0 GB of memory, but 4.0 GB are available, so there is no room for big (9.0 GB), c (1.0 GB). Load them",
   );
 });
 

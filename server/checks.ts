@@ -35,12 +35,22 @@ export function checkRuntime(env: Record<string, string | undefined>, bunVersion
 const REQUESTS_MIN = 4096;
 
 /**
- * @param needed bytes that the models loaded at start will take
- * @throws StartError when there are not as many
+ * @param pinned engines that are loaded at start, and the bytes that each will take
+ * @throws StartError when there are not as many; it says which of them fit, in their order, and which do not
  */
-export function checkMemory(needed: number, available: number): void {
+export function checkMemory(pinned: readonly { id: string; bytes: number }[], available: number): void {
+  const needed = pinned.reduce((sum, { bytes }) => sum + bytes, 0);
   if (needed <= available) return;
-  const text = `The models loaded at start need about ${inGigabytes(needed)} GB of memory, but ${inGigabytes(available)} GB are available. Take a model out of data/engines.yaml, choose smaller weights, or free memory.`;
+  let left = available;
+  const fits = (bytes: number) => {
+    const fitting = bytes <= left;
+    if (fitting) left -= bytes;
+    return fitting;
+  };
+  const out = pinned.filter(({ bytes }) => !fits(bytes));
+  const names = out.map(({ id, bytes }) => `${id} (${inGigabytes(bytes)} GB)`).join(", ");
+  const beside = out.length < pinned.length ? ", so there is no room for" : ":";
+  const text = `The models loaded at start need about ${inGigabytes(needed)} GB of memory, but ${inGigabytes(available)} GB are available${beside} ${names}. Load ${out.length > 1 ? "them" : "it"} on demand (pinned: false in data/engines.yaml), choose smaller weights, or free memory.`;
   throw new StartError(text);
 }
 

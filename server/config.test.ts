@@ -237,7 +237,7 @@ describe("a broken entry is told by file, entry and field", () => {
     [
       "engines/engines/tiny/models/0/file",
       undefined,
-      "engines.tiny.models[0].file is missing; llama loads a file for each model",
+      "engines.tiny.models[0].file is missing; llama loads a file for each model, and the catalogue does not say where to pull one",
     ],
     ["engines/engines/tiny/models", "all", "engines.tiny.models must be a list: llama loads a file for each model"],
     [

@@ -2,7 +2,7 @@
 // there ends the start in a single line that says where, and what it must be.
 
 import { resolve } from "node:path";
-import type { DetectionCard, EmbeddingCard, ErrorName } from "@oxbow/contract";
+import type { DetectionCard, DiffusionCard, EmbeddingCard, ErrorName } from "@oxbow/contract";
 import engineSchema from "../data/engines.schema.json" with { type: "json" };
 import modelSchema from "../data/models.schema.json" with { type: "json" };
 import queueSchema from "../data/queue.schema.json" with { type: "json" };
@@ -13,8 +13,19 @@ import type { Limits } from "./config/limits.ts";
 import { createPlans, type PlanRef, type Plans, type PlanTable, readPlans } from "./config/plans.ts";
 import { loadPlace, loadSettings, type Place, type Settings, type SettingsOptions } from "./config/settings.ts";
 import { ConfigError, createTableReader } from "./config/table.ts";
+import { readTraffic } from "./config/traffic.ts";
 
-export { ConfigError, createPlans, type Limits, loadPlace, type Place, type PlanRef, type Plans, type PlanTable };
+export {
+  ConfigError,
+  createPlans,
+  type Limits,
+  loadPlace,
+  type Place,
+  type PlanRef,
+  type Plans,
+  type PlanTable,
+  readTraffic,
+};
 
 /** The plans in it are those of the start: `createPlans` has those in force. */
 export interface Config extends Settings, PlanTable {
@@ -24,8 +35,37 @@ export interface Config extends Settings, PlanTable {
   models: Model[];
   kinds: Record<string, EngineKind>;
   engines: EngineEntry[];
+  /** Memories that servers elsewhere share, by name. */
+  pools: Record<string, { bytes: number }>;
   /** The first goes first. */
   queue: QueueClass[];
+  /** That of the start. */
+  traffic: TrafficTable;
+}
+
+/** What is done with calls besides answering them. */
+export interface TrafficTable {
+  splits: readonly {
+    /** What callers ask for. */
+    model: string;
+    /** Calls with the same value are on the same side. */
+    sticky: "account" | "user" | "prompt_cache_key";
+    targets: readonly { model: string; weight: number }[];
+  }[];
+  mirrors: readonly {
+    model: string;
+    /** Of its calls, above 0 and up to 1. */
+    share: number;
+    to: { model?: string; engine?: string; tag?: string };
+    /** Mirrored calls at the same time. */
+    callsMax: number;
+  }[];
+  record: {
+    /** Ids. */
+    accounts: readonly string[];
+    bytesMax: number;
+    daysMax: number;
+  };
 }
 
 export interface Model {
@@ -46,6 +86,7 @@ export interface Model {
   embedding?: EmbeddingCard;
   /** What a model sees that finds objects in images. */
   detection?: DetectionCard;
+  diffusion?: DiffusionCard;
   /** What `detail` means to a model that sees: the longer side of an image, in pixels. */
   imageSides?: { low: number; high: number };
   /** What a model that paints can paint, in pixels. `size`: what "auto" means. */
@@ -117,8 +158,10 @@ export interface EngineKind {
   remote?: RemoteKind;
   /** What the kind carries of the wire: of the contract's FEATURES. */
   features: string[];
-  /** Each model of such an engine names a file. */
+  /** Each model of such an engine names a file, or its weights were pulled. */
   loadsFiles: boolean;
+  /** The format in which they are pulled; absent: models must name files. */
+  format?: Weights["format"];
   simulated: boolean;
 }
 
@@ -135,11 +178,17 @@ export interface RemoteKind {
   sleep?: { down: string; up: string; state: string; field: string };
   /** Counts the tokens of a prompt without answering it. */
   count?: { path: string; field: string };
+  /** Whether connections are used again. */
+  keepAlive: boolean;
   /** When a stream tells its token counts. */
   usage: "always" | "asked";
   /** Fields and roles of a call that it knows by another name. */
   rename: Record<string, string>;
   roles: Record<string, string>;
+  /** Ways of choosing a tool that it obeys: see engines/tool-choice.ts. */
+  toolChoices: string[];
+  /** Names from the table in engines/call-repairs.ts. */
+  callRepairs: string[];
   /** Names from the table of repairs in engines/repairs.ts. */
   repairs: string[];
   /** What its refusals mean: `text` is a regular expression, `as` a row of the error table. */
@@ -174,6 +223,10 @@ export interface EngineEntry {
   drain?: boolean;
   threads?: number;
   pinned: boolean;
+  /** Memory that it takes, in bytes; by default what its weights and slots let expect. */
+  memoryBytes?: number;
+  /** The memory that its server shares with others: a name of `pools`. */
+  pool?: string;
   options: Record<string, unknown>;
   when?: "simulate";
 }
@@ -200,18 +253,21 @@ export function loadConfig(options: ConfigOptions): Config {
   const dataDir = options.dataDir ?? options.env.OXBOW_DATA ?? "";
   const models = rowsOf(readTable(dataDir, "models", readModels));
   const plans = readPlans(dataDir, models);
-  const { kinds, engines } = enginesOf(readTable(dataDir, "engines", readEngines));
+  const { kinds, engines, pools } = enginesOf(readTable(dataDir, "engines", readEngines));
   const queue = queueOf(readTable(dataDir, "queue", readQueue), settings.limits);
   checkNames(models, labelOf(dataDir, "models"));
-  checkEngines({ engines, kinds, models, env: options.env }, labelOf(dataDir, "engines"));
+  checkEngines({ engines, kinds, pools, models, env: options.env }, labelOf(dataDir, "engines"));
   const exists = (entry: { when?: "simulate" }) => settings.simulate || entry.when === undefined;
+  const served = models.filter(exists).map(modelOf);
   return freeze({
     version: project.version,
     dataDir,
     ...settings,
     ...plans,
-    models: models.filter(exists).map(modelOf),
+    models: served,
+    traffic: readTraffic(dataDir, served),
     kinds,
+    pools,
     engines: engines.filter(exists),
     queue,
   });
@@ -221,6 +277,7 @@ type ModelRow = Omit<Model, "created"> & { released?: string; when?: "simulate";
 interface EngineTable {
   kinds: Record<string, EngineKind>;
   engines: Record<string, Omit<EngineEntry, "id">>;
+  pools: Record<string, { bytes: number }>;
 }
 interface QueueTable {
   classes: Record<string, Omit<QueueClass, "id">>;
@@ -238,7 +295,7 @@ function modelOf({ released, when: _, source: __, read: ___, ...model }: ModelRo
   return { ...model, created: released === undefined ? 0 : Date.parse(released) / 1000 };
 }
 
-function enginesOf(table: EngineTable): { kinds: Record<string, EngineKind>; engines: EngineEntry[] } {
+function enginesOf(table: EngineTable): Pick<Config, "kinds" | "engines" | "pools"> {
   for (const kind of Object.values(table.kinds)) {
     if (kind.worker !== undefined) kind.worker = resolve(PROJECT, kind.worker);
   }
@@ -248,7 +305,7 @@ function enginesOf(table: EngineTable): { kinds: Record<string, EngineKind>; eng
       if (model.file !== undefined) model.file = resolve(PROJECT, model.file);
     }
   }
-  return { kinds: table.kinds, engines };
+  return { kinds: table.kinds, engines, pools: table.pools };
 }
 
 /** The table says what is fair, the environment what this machine can bear. */

@@ -7,7 +7,7 @@ import pino from "pino";
 import { createAccounts } from "./accounts/accounts.ts";
 import { createAdmission } from "./admission/admission.ts";
 import { availableBytes, checkMemory, checkRuntime, describeListenError } from "./checks.ts";
-import { type Config, createPlans, loadConfig } from "./config.ts";
+import { type Config, createPlans, loadConfig, readTraffic } from "./config.ts";
 import { createFleet, type Engine, type Fleet, type Outcome } from "./fleet/fleet.ts";
 import { createGateway, createRetryBudget } from "./gateway/gateway.ts";
 import { openLedger } from "./ledger/ledger.ts";
@@ -16,8 +16,11 @@ import { createMetrics } from "./metrics/metrics.ts";
 import { createReload } from "./reload.ts";
 import { createReport } from "./report.ts";
 import { createRequestLog } from "./request-log.ts";
+import { createSecondCall } from "./second-call.ts";
 import { lockHome, openStore } from "./store/store.ts";
 import { createTraces } from "./traces/traces.ts";
+import { createTraffic } from "./traffic/traffic.ts";
+import { createWeights } from "./weights/weights.ts";
 
 export interface StartOptions {
   env: Record<string, string | undefined>;
@@ -61,6 +64,7 @@ export async function start(options: StartOptions): Promise<void> {
     refusals: () => admission.refusals(),
     ledger: () => ledger.counts(),
     streams: () => gateway.streams(),
+    mirrors: () => traffic.mirrors(),
   });
   const ledger = await openLedger({
     home: config.home,
@@ -75,11 +79,32 @@ export async function start(options: StartOptions): Promise<void> {
     now: Date.now,
   });
   accounts.checkPlans(plans.list());
+  process.on("SIGHUP", () => {
+    try {
+      traffic.apply(readTraffic(config.dataDir, config.models));
+    } catch (error) {
+      log.error(
+        {},
+        `traffic.yaml not reloaded, what was in force stays: ${error instanceof Error ? error.message : error}`,
+      );
+    }
+  });
   reload = createReload({ home: config.home, plans, check: accounts.checkPlans, now: Date.now, log });
 
+  const weights = createWeights({
+    home: config.home,
+    env: options.env,
+    models: config.models,
+    stallMsMax: config.limits.pullStallMsMax,
+  });
+  // What is free now, before any of it is taken by what is loaded.
+  const memoryBytes = Math.min(availableBytes(), config.limits.memoryBytesMax || Number.POSITIVE_INFINITY);
   const fleet = createFleet({
     engines: config.engines,
     kinds: config.kinds,
+    pools: config.pools,
+    memoryBytes,
+    weightsOf: weights.pathOf,
     models: config.models,
     env: options.env,
     loadMsMax: config.limits.loadMsMax,
@@ -113,6 +138,19 @@ export async function start(options: StartOptions): Promise<void> {
   let draining = false;
   fleet.onChange((status) => draining || report.model(status));
   const traces = await createTraces({ ...config.traces, version: config.version, random: Math.random, log });
+  const traffic = createTraffic({
+    table: config.traffic,
+    home: config.home,
+    send: createSecondCall({
+      fleet,
+      waiting: () => admission.counts().waiting,
+      priority: config.queue.at(-1)?.id,
+    }),
+    answerMsMax: config.limits.answerMsMax,
+    random: Math.random,
+    now: Date.now,
+    log,
+  });
   const gateway = createGateway({
     accounts,
     ledger,
@@ -136,8 +174,10 @@ export async function start(options: StartOptions): Promise<void> {
     version: config.version,
     metrics: { ...config.metrics, contentType: metrics.contentType, render: metrics.render },
     traces,
+    traffic,
     observe: (record) => {
       metrics.observe(record);
+      traffic.ended(record);
       if (logsRequests) requestLog.add(record);
     },
     draining: () => draining,
@@ -146,8 +186,8 @@ export async function start(options: StartOptions): Promise<void> {
   });
   const pinned = config.engines.filter((entry) => entry.pinned);
   checkMemory(
-    pinned.reduce((sum, entry) => sum + fleet.estimateBytes(entry), 0),
-    availableBytes(),
+    pinned.map((entry) => ({ id: entry.id, bytes: fleet.estimateBytes(entry) })),
+    memoryBytes,
   );
   const server = listen(config, gateway.handle);
   const baseUrl = `http://${urlHost(config.host)}:${server.port}/v1`;
@@ -175,6 +215,7 @@ export async function start(options: StartOptions): Promise<void> {
     await accounts.close();
     await store.close();
     requestLog.flush();
+    await traffic.close();
     await traces.close();
     lock.release();
     process.exit(0);

@@ -65,7 +65,9 @@ export function createReport(write: (text: string) => void, live: boolean): Repo
         line(
           status.state === "warm"
             ? `  ✓ ${status.id} warm`
-            : `  ✗ ${status.id} ${status.state}: ${status.reason ?? ""}`,
+            : status.state === "cold"
+              ? `  – ${status.id} cold: it is loaded when it is asked for`
+              : `  ✗ ${status.id} ${status.state}: ${status.reason ?? ""}`,
         );
       }
       last.set(name, key);

@@ -11,6 +11,7 @@ const RECORD: RequestRecord = {
   plan: "pro@2026",
   model: "m",
   servedModel: "",
+  side: "",
   priority: "high",
   engine: "e",
   stream: true,

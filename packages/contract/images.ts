@@ -30,6 +30,11 @@ const COMMON = {
   user: Type.Optional(Type.String()),
   /** Not OpenAI's: the same seed and request give the same image, where the engine can. */
   seed: Type.Optional(Seed),
+  /** Nor are these: what people who know diffusion models turn. Engines that have no such handles refuse them. */
+  negative_prompt: Type.Optional(Type.String({ maxLength: PROMPT_CHARS_MAX })),
+  steps: Type.Optional(Type.Integer({ minimum: 1, maximum: 200 })),
+  guidance_scale: Type.Optional(Type.Number({ minimum: 0, maximum: 50 })),
+  strength: Type.Optional(Type.Number({ minimum: 0, maximum: 1 })),
 } satisfies TProperties;
 
 export const ImageGenerationRequest = Type.Object({
@@ -102,6 +107,14 @@ export type ImageQuality = "low" | "medium" | "high";
 export function qualityOf({ quality = "auto" }: ImageRequest): ImageQuality {
   if (quality === "hd") return "high";
   return quality === "auto" || quality === "standard" ? "medium" : quality;
+}
+
+/** How a diffusion model is run, as data/models.yaml says it. */
+export interface DiffusionCard {
+  /** By quality. */
+  steps: Record<ImageQuality, number>;
+  /** How strongly the text pulls; 1 and less: it does not, which takes half the time. */
+  guidance: number;
 }
 
 export interface ImageUsage {

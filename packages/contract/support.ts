@@ -43,6 +43,7 @@ export const FEATURES = [
   "image_edits",
   "image_streaming",
   "transparent_background",
+  "diffusion",
   "embeddings",
   "detection",
 ] as const;
@@ -118,6 +119,9 @@ function* needsOfImage(task: ImageTask, call: ImageRequest): Generator<Need> {
   // The path itself asks for it; the image is what shows that.
   if (task === "image_edit") yield { feature: "image_edits", param: "image" };
   if (call.seed !== undefined) yield { feature: "seed", param: "seed" };
+  for (const param of ["negative_prompt", "steps", "guidance_scale", "strength"] as const) {
+    if (call[param] !== undefined) yield { feature: "diffusion", param };
+  }
   if (call.background === "transparent") {
     yield { feature: "transparent_background", param: "background", value: "'transparent'" };
   }

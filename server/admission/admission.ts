@@ -23,6 +23,8 @@ export interface AdmissionOptions<E, O = never> extends Omit<QueuesOptions<E, O>
 export interface Ask extends Size {
   caller: Caller;
   model: Pick<Model, "id" | "tier" | "contextTokens" | "weight">;
+  /** Id of the model whose line it stands in; absent: the model's own. */
+  line?: string | undefined;
   /** Calls of the account with the same text go to the same engine where that is possible. */
   affinity?: string | undefined;
   signal: AbortSignal;
@@ -71,11 +73,11 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
   }
 
   /** A call that we send away has used nothing; one that left by itself was a request of the minute. */
-  async function enterLine({ model, affinity, signal }: Ask, { caller, plan }: Terms, reservation: Reservation) {
+  async function enterLine({ model, line, affinity, signal }: Ask, { caller, plan }: Terms, reservation: Reservation) {
     try {
       const { accountId } = caller;
       const standing = { accountId, affinity, priority: plan.priority, weight: 1, accountDepthMax: null };
-      return await queues.enter(model.id, standing, signal);
+      return await queues.enter(line ?? model.id, standing, signal);
     } catch (error) {
       if (error instanceof ApiError) reservation.withdraw();
       else reservation.release();
@@ -99,7 +101,8 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
       if (closed) throw draining();
       ask.signal.throwIfAborted();
       const terms = termsOf(ask.caller, plans(), now());
-      const length = await checkCall(terms, ask);
+      const checked = checkCall(terms, ask);
+      const length = checked instanceof Promise ? await checked : checked;
       // Counting takes a moment.
       if (closed) throw draining();
       ask.signal.throwIfAborted();

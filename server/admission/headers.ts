@@ -1,22 +1,26 @@
 // What every answer tells about the caller's limits, under the names that clients of the OpenAI API read.
 
-import type { LimitsState, Standing } from "./limits.ts";
+import type { LimitsState } from "./limits.ts";
 
 /**
  * The plain fields speak of the minute, and of the day where a plan has no minute. A limit that a plan does not have has no
  * fields. Source of names and of the form of durations: recorded answers (contract notes §1).
  */
 export function rateLimitHeaders({ requestsPerMinute, requestsPerDay }: LimitsState): Record<string, string> {
-  return { ...fieldsOf(requestsPerMinute ?? requestsPerDay, ""), ...fieldsOf(requestsPerDay, "-day") };
-}
-
-function fieldsOf(standing: Standing | null, suffix: string): Record<string, string> {
-  if (standing === null) return {};
-  return {
-    [`x-ratelimit-limit-requests${suffix}`]: String(standing.limit),
-    [`x-ratelimit-remaining-requests${suffix}`]: String(standing.remaining),
-    [`x-ratelimit-reset-requests${suffix}`]: durationText(standing.resetMs),
-  };
+  // Written out: every answer has them, and names that are put together anew cost as much as all else here.
+  const fields: Record<string, string> = {};
+  const plain = requestsPerMinute ?? requestsPerDay;
+  if (plain) {
+    fields["x-ratelimit-limit-requests"] = String(plain.limit);
+    fields["x-ratelimit-remaining-requests"] = String(plain.remaining);
+    fields["x-ratelimit-reset-requests"] = durationText(plain.resetMs);
+  }
+  if (requestsPerDay) {
+    fields["x-ratelimit-limit-requests-day"] = String(requestsPerDay.limit);
+    fields["x-ratelimit-remaining-requests-day"] = String(requestsPerDay.remaining);
+    fields["x-ratelimit-reset-requests-day"] = durationText(requestsPerDay.resetMs);
+  }
+  return fields;
 }
 
 /** A duration as Go writes it, to the millisecond: `120ms`, `1.35s`, `6m0s`, `15h59m2.5s`. */

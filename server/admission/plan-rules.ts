@@ -47,7 +47,7 @@ export interface Length {
  *
  * @throws ApiError `model_not_allowed` (1), `context_length_exceeded` and `input_limit_exceeded` (2), `output_limit_exceeded` (3); what counting throws
  */
-export async function checkCall(terms: Terms, size: Size): Promise<Length> {
+export function checkCall(terms: Terms, size: Size): Length | Promise<Length> {
   const { model, inputTokens, inputField = "messages" } = size;
   const withheld = withheldBy(terms, model); // 1
   if (withheld === "plan") throw modelNotInPlan(terms, model);
@@ -56,17 +56,21 @@ export async function checkCall(terms: Terms, size: Size): Promise<Length> {
   let counted: number | null = size.countTokens ? null : inputTokens;
   const count = async () => (counted ??= (await size.countTokens?.()) ?? inputTokens);
   const inputMax = limitOf(terms, "inputTokensMax"); // 2
-  if (inputMax !== null && inputTokens > inputMax && (await count()) > inputMax) {
-    throw inputTooLong(terms, model, await count(), inputField);
-  }
-  for (const measure of size.measures ?? []) {
-    const most = limitOf(terms, measure.limit);
-    if (most !== null && measure.amount > most) throw inputTooLarge(terms, measure);
-  }
-  return cut(terms, size, count); // 3
+  const rest = () => {
+    for (const measure of size.measures ?? []) {
+      const most = limitOf(terms, measure.limit);
+      if (most !== null && measure.amount > most) throw inputTooLarge(terms, measure);
+    }
+    return cut(terms, size, count); // 3
+  };
+  if (inputMax === null || inputTokens <= inputMax) return rest();
+  return count().then((tokens) => {
+    if (tokens > inputMax) throw inputTooLong(terms, model, tokens, inputField);
+    return rest();
+  });
 }
 
-async function cut(terms: Terms, size: Size, count: () => Promise<number>): Promise<Length> {
+function cut(terms: Terms, size: Size, count: () => Promise<number>): Length | Promise<Length> {
   const { model, inputTokens, outputTokens, choices = 1 } = size;
   const outputMax = limitOf(terms, "outputTokensMax");
   if (outputMax === null) return { outputTokensMax: null, clamped: false };
@@ -81,5 +85,5 @@ async function cut(terms: Terms, size: Size, count: () => Promise<number>): Prom
   if (contextTokens === null || inputTokens + each <= contextTokens) return named;
   const free = { outputTokensMax: null, clamped: false };
   if (each >= contextTokens) return free;
-  return (await count()) + each <= contextTokens ? named : free;
+  return count().then((tokens) => (tokens + each <= contextTokens ? named : free));
 }

@@ -45,7 +45,8 @@ export function checkTiers({ models, plans, tiers }: Tiered, fileOf: (table: str
 interface Fleet {
   engines: EngineRow[];
   kinds: Record<string, KindRow>;
-  models: ModelNames[];
+  models: (ModelNames & { weights: PulledFrom | null })[];
+  pools?: Record<string, { bytes: number }>;
   env: Record<string, string | undefined>;
 }
 
@@ -55,17 +56,30 @@ interface EngineRow {
   url?: string;
   models: { id: string; name?: string; file?: string }[] | "all";
   apiKeyEnv?: string;
+  memoryBytes?: number;
+  pool?: string;
   when?: "simulate";
+}
+
+interface PulledFrom {
+  hub?: string;
+  format: string;
+  gguf?: object;
 }
 
 interface KindRow {
   worker?: string;
   loadsFiles: boolean;
-  remote?: { refusals: { text: string }[]; priority?: { field?: string; order?: string; header?: string } };
+  format?: string;
+  remote?: {
+    sleep?: object;
+    refusals: { text: string }[];
+    priority?: { field?: string; order?: string; header?: string };
+  };
 }
 
 /** Engines are of known kinds, and host known models with what their kind needs. */
-export function checkEngines({ engines, kinds, models, env }: Fleet, file: string): void {
+export function checkEngines({ engines, kinds, models, env, pools = {} }: Fleet, file: string): void {
   for (const [name, kind] of Object.entries(kinds)) checkKind(name, kind, file);
   const ids = models.map(({ id }) => id);
   for (const engine of engines) {
@@ -73,6 +87,7 @@ export function checkEngines({ engines, kinds, models, env }: Fleet, file: strin
     const kind = Object.hasOwn(kinds, engine.kind) ? kinds[engine.kind] : undefined;
     if (!kind) throw refuse("kind", `must be one of ${Object.keys(kinds).join(", ")}, but is '${engine.kind}'`);
     checkAddress(engine, kind, env, refuse);
+    checkPool(engine, kind, pools, refuse);
     if (engine.models === "all") {
       if (kind.loadsFiles) throw refuse("models", `must be a list: ${engine.kind} loads a file for each model`);
       continue;
@@ -82,8 +97,9 @@ export function checkEngines({ engines, kinds, models, env }: Fleet, file: strin
         const near = nearest(id, ids);
         throw refuse(`models[${index}].id`, `'${id}' is not in models.yaml${near ? `; did you mean ${near}?` : ""}`);
       }
-      if (kind.loadsFiles && weights === undefined) {
-        throw refuse(`models[${index}].file`, `is missing; ${engine.kind} loads a file for each model`);
+      if (kind.loadsFiles && weights === undefined && !canBePulled(models[ids.indexOf(id)]!, kind)) {
+        const why = `is missing; ${engine.kind} loads a file for each model, and the catalogue does not say where to pull one`;
+        throw refuse(`models[${index}].file`, why);
       }
       if (kind.remote && weights !== undefined) {
         throw refuse(`models[${index}].file`, `is not known here: the weights of ${engine.kind} are its own affair`);
@@ -93,6 +109,30 @@ export function checkEngines({ engines, kinds, models, env }: Fleet, file: strin
       }
     }
   }
+}
+
+/** Whether the catalogue knows its weights on the hub in the format that the kind loads. */
+function canBePulled({ weights }: { weights: PulledFrom | null }, { format }: KindRow): boolean {
+  if (format === undefined || weights === null) return false;
+  return format === "gguf" && weights.gguf !== undefined
+    ? true
+    : weights.hub !== undefined && weights.format === format;
+}
+
+function checkPool(
+  { pool, memoryBytes }: EngineRow,
+  kind: KindRow,
+  pools: Record<string, { bytes: number }>,
+  refuse: (field: string, text: string) => ConfigError,
+): void {
+  if (pool === undefined) {
+    if (kind.remote && memoryBytes !== undefined)
+      throw refuse("memoryBytes", "is for workers, and for engines with a pool");
+    return;
+  }
+  if (!kind.remote?.sleep) throw refuse("pool", "is for engines that can sleep: their kind has remote.sleep");
+  const names = Object.keys(pools);
+  if (!names.includes(pool)) throw refuse("pool", `must be one of the pools (${names.join(", ") || "there are none"})`);
 }
 
 function checkKind(name: string, { worker, remote }: KindRow, file: string): void {

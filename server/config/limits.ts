@@ -38,6 +38,12 @@ export const LIMITS = {
   drainMsMax: [30_000, 0, 3_600_000],
   /** From the start of a worker until its model is warm: large weights come from a slow disk. */
   loadMsMax: [600_000, 1_000, 86_400_000],
+  /** What local workers together may take of the memory; 0: what the machine has left when the server starts. */
+  memoryBytesMax: [0, 0, 999_999_999_999_999],
+  /** How long an engine that was loaded on demand stays at least, even when others wait for its memory. */
+  residentMsMin: [10_000, 0, 3_600_000],
+  /** A pinned engine that got no call for so long is asked for one token, so that its memory is not given to others; 0: never. */
+  keepWarmMs: [300_000, 0, 86_400_000],
   /** Without a byte from the hub for so long, a pull connects anew. */
   pullStallMsMax: [30_000, 100, 3_600_000],
   /** Failures of an engine in a row after which it gets no calls for a while, as long as others serve its models. */

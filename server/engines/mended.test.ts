@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { sseEvent } from "@oxbow/contract";
+import { type RelayedError, sseEvent } from "@oxbow/contract";
 import fc from "fast-check";
 import engineSchema from "../../data/engines.schema.json" with { type: "json" };
 import { violationsOf as shapeViolations } from "../../test/oracle/oracle.ts";
@@ -9,6 +9,7 @@ import type { RemoteKind } from "../config.ts";
 import { createEngine } from "./engine.ts";
 import type { Frame } from "./relay.ts";
 import { REPAIRS } from "./repairs/repairs.ts";
+import { TOOL_CHOICES } from "./tool-choice.ts";
 
 /** A real server, which answers what the path of its base URL names. */
 const answers = new Map<string, () => Response>();
@@ -22,9 +23,12 @@ afterAll(() => server.stop(true));
 const CHAT = "/v1/chat/completions";
 const remoteOf = (repairs: string[]): RemoteKind => ({
   health: "/health",
+  keepAlive: true,
   usage: "asked",
   rename: {},
   roles: {},
+  toolChoices: [...TOOL_CHOICES],
+  callRepairs: [],
   refusals: [],
   repairs,
 });
@@ -261,6 +265,10 @@ const MUTATIONS: Record<string, Mutation> = {
       one.choices?.[0]?.finish_reason ? [one, { ...one, choices: [{ ...one.choices[0], delta: {} }] }] : [one],
     ),
   "empty lists of calls": eachChoice(({ delta }) => set(delta, { tool_calls: delta?.tool_calls ?? [] })),
+  "calls in the older field too": eachChoice(({ delta }) => {
+    const call = delta?.tool_calls?.[0];
+    if (delta) set(delta, { function_call: call ? call.function : null });
+  }),
   "calls that are null": eachChoice(({ delta }) => set(delta, { tool_calls: delta?.tool_calls ?? null })),
   "calls from 1": eachCall((call) => set(call, { index: call.index! + 1 })),
   "calls without index": eachCall(without("index")),
@@ -391,8 +399,10 @@ describe("a stream", () => {
     );
     if (answer.kind !== "stream") throw new Error("not a stream");
     expect(textOf([(await answer.events.next())!])).toBe(sseEvent(chunk({ role: "assistant", content: "a" })));
-    const error = await answer.events.next().catch((thrown) => thrown);
-    expect(error.body.error).toEqual({
+    const frame = (await answer.events.next())!;
+    expect(frame.last).toBe(true);
+    expect(read(textOf([frame])).errors).toHaveLength(1);
+    expect((frame.error as RelayedError).body.error).toEqual({
       message: "no more blocks",
       type: "invalid_request_error",
       param: null,
@@ -545,7 +555,7 @@ describe("a whole answer", () => {
       (await mended({ choices: [{ text: "Hi" }] }, { prompt: "Hello" }, EVERY, "/v1/completions")).raw,
     );
     expect(completion).toMatchObject({ object: "text_completion", model: MODEL });
-    expect(completion.choices[0]).toEqual({ text: "Hi", index: 0, finish_reason: "stop" });
+    expect(completion.choices[0]).toEqual({ text: "Hi", index: 0, logprobs: null, finish_reason: "stop" });
     expect(completion.usage).toEqual({ prompt_tokens: 2, completion_tokens: 1, total_tokens: 3 });
     const rows = { data: [{ embedding: [0.1] }, { embedding: [0.2] }] };
     const embeddings = await mended(rows, { input: ["Hello", "you"] }, EVERY, "/v1/embeddings");

@@ -3,7 +3,9 @@
 
 import { renameModel } from "@oxbow/contract";
 import type { PriorityRule, RemoteKind } from "../config.ts";
+import { CALL_REPAIRS } from "./call-repairs.ts";
 import type { SendOptions } from "./engine.ts";
+import { chosen } from "./tool-choice.ts";
 
 type Json = Record<string, unknown>;
 
@@ -30,6 +32,7 @@ export interface Speech {
   prioritySupported: boolean;
 }
 
+/** @throws ApiError `unsupported_value` for a choice of tools that the engine would ignore */
 export function say(path: string, body: Uint8Array, options: SendOptions, speech: Speech): Said {
   const { remote, names } = speech;
   const model = options.model ?? null;
@@ -51,7 +54,9 @@ export function say(path: string, body: Uint8Array, options: SendOptions, speech
     changes[ours] = undefined;
     changes[theirs] ??= asked[ours];
   }
-  const messages = rolesOf(asked.messages, remote.roles);
+  Object.assign(changes, chosen(asked, remote.toolChoices));
+  for (const name of remote.callRepairs) Object.assign(changes, CALL_REPAIRS[name]!.changes({ ...asked, ...changes }));
+  const messages = rolesOf(changes.messages ?? asked.messages, remote.roles);
   if (messages !== null) changes.messages = messages;
   if (Object.keys(changes).length === 0) return { ...said, body };
   return { ...said, body: new TextEncoder().encode(JSON.stringify({ ...asked, ...changes })) };

@@ -12,6 +12,7 @@ import { createLocal } from "./local.ts";
 import type { Environment } from "./process.ts";
 import { createRemote } from "./remote.ts";
 import { createReplica, type Host, type HostState, type Load, type Replica } from "./replica.ts";
+import { createResidency } from "./residency.ts";
 import { type Served, servedBy } from "./served.ts";
 import { socketFolder } from "./sockets.ts";
 import { replaces, servedIds, workerModels } from "./table.ts";
@@ -45,6 +46,8 @@ export interface ModelStatus {
   state: ModelState;
   /** 0 to 1 while loading. */
   progress?: number;
+  /** What a request has for prompt and answer, where its engine says so. */
+  contextTokens?: number;
   /** Why it failed, or why it is loading again. */
   reason?: string;
   simulated: boolean;
@@ -114,9 +117,15 @@ export interface Fleet {
 export interface EngineTable {
   engines: readonly EngineEntry[];
   kinds: Readonly<Record<string, EngineKind>>;
+  /** Bytes of the memories that servers elsewhere share, by name. */
+  pools?: Readonly<Record<string, { bytes: number }>>;
 }
 
 export interface FleetOptions extends EngineTable {
+  /** What local workers together may take of this machine's memory, in bytes. Default: whatever they take. */
+  memoryBytes?: number;
+  /** Path of a model's pulled weights in a format; null when they are not here. */
+  weightsOf?: (modelId: string, format: EngineKind["format"]) => string | null;
   models: readonly Model[];
   log: Log;
   /** What workers inherit, less what they have no use for; and where the keys of servers elsewhere are. */
@@ -135,12 +144,28 @@ export interface FleetOptions extends EngineTable {
   random?: () => number;
 }
 
-type FleetLimits = Pick<Limits, "ejectErrorsMax" | "lookMs" | "slowStartMs" | "loadPercentMax">;
+type FleetLimits = Pick<
+  Limits,
+  "residentMsMin" | "keepWarmMs" | "ejectErrorsMax" | "lookMs" | "slowStartMs" | "loadPercentMax"
+>;
 
-const LIMITS: FleetLimits = { ejectErrorsMax: 5, lookMs: 5_000, slowStartMs: 30_000, loadPercentMax: 125 };
+const LIMITS: FleetLimits = {
+  residentMsMin: 10_000,
+  keepWarmMs: 300_000,
+  ejectErrorsMax: 5,
+  lookMs: 5_000,
+  slowStartMs: 30_000,
+  loadPercentMax: 125,
+};
 
 /** Longer than a worker takes to end; short enough that an orchestrator does not kill us first. */
 const STOP_MS_MAX = 5_000;
+
+/** One token, from weights that may have to come from the disk again. */
+const TOUCH_MS_MAX = 120_000;
+
+/** The pool of everything that runs here. */
+const MACHINE = "";
 
 /** Between two looks at what is due. */
 const TICK_MS = 250;
@@ -156,6 +181,17 @@ export function createFleet(options: FleetOptions): Fleet {
   /** Those that finish what they have begun. */
   const leaving = new Map<Replica, PromiseWithResolvers<void>>();
   let groups = new Map<string, Replica[]>();
+  const residency = createResidency({
+    bytesOf: poolBytes,
+    now: clock.now,
+    after(ms, back) {
+      const timer = setTimeout(back, ms);
+      return () => clearTimeout(timer);
+    },
+    stayMsMin: limits.residentMsMin,
+    onMove: (id, to) =>
+      log.info({ engine: id }, to === "load" ? "engine gets its memory" : "engine gives its memory back"),
+  });
   let turn = 0;
   let phase: "new" | "starting" | "started" | "stopped" = "new";
   let ticking: ReturnType<typeof setInterval> | undefined;
@@ -165,10 +201,32 @@ export function createFleet(options: FleetOptions): Fleet {
     if (kind === undefined) throw new Error(`engine ${entry.id}: its kind ${entry.kind} has no worker`);
     const models = workerModels(entry, from.engines, options.models);
     const onState = (state: HostState) => announceState(replica, state);
-    const common = { kind, models, env: options.env, log, loadMsMax: options.loadMsMax, clock, random, onState };
+    const onWanted = () => replica.seat?.want();
+    const common = {
+      kind,
+      models,
+      env: options.env,
+      log,
+      loadMsMax: options.loadMsMax,
+      clock,
+      random,
+      onState,
+      onWanted,
+    };
     const host: Host = kind.remote
-      ? createRemote(entry, { ...common, classes: options.classes ?? [], onTried: () => replica.settled.resolve() })
-      : createLocal(entry, { ...common, socket: folder.next(), threads: threadsOf(entry, from), stopMsMax });
+      ? createRemote(entry, {
+          ...common,
+          classes: options.classes ?? [],
+          onTried: () => replica.settled.resolve(),
+          onFound: (awake) => replica.seat?.found(awake),
+        })
+      : createLocal(entry, {
+          ...common,
+          socket: folder.next(),
+          threads: threadsOf(entry, from),
+          stopMsMax,
+          weightsOf: (id) => options.weightsOf?.(id, kind.format) ?? null,
+        });
     const replica = createReplica({
       entry,
       host,
@@ -181,6 +239,46 @@ export function createFleet(options: FleetOptions): Fleet {
     });
     replica.draining = entry.drain === true;
     return replica;
+  }
+
+  /** Takes part in who has memory: workers of ours in that of this machine, others in the pool that their entry names. */
+  function seat(replica: Replica): void {
+    const { host, slots } = replica;
+    if (replica.entry.url !== undefined && replica.entry.pool === undefined) return;
+    replica.seat = residency.add({
+      id: replica.entry.id,
+      pool: () => replica.entry.pool ?? MACHINE,
+      bytes: () => bytesOf(replica.entry),
+      pinned: () => replica.entry.pinned && !leaving.has(replica),
+      busy: () => slots.taken > 0,
+      load: host.load,
+      rest: host.rest,
+      unload: host.unload,
+      fail: host.fail,
+    });
+  }
+
+  /** A server that shares a pool and does not say how much it takes has all of it while it is awake. */
+  function bytesOf(entry: EngineEntry): number {
+    if (entry.memoryBytes !== undefined) return entry.memoryBytes;
+    if (entry.pool !== undefined) return poolBytes(entry.pool);
+    return estimateBytes(withWeights(entry), options.models);
+  }
+
+  function poolBytes(pool: string): number {
+    if (pool === MACHINE) return options.memoryBytes ?? Number.POSITIVE_INFINITY;
+    return table.pools?.[pool]?.bytes ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The entry with the files that were pulled for it. */
+  function withWeights(entry: EngineEntry): EngineEntry {
+    const kind = table.kinds[entry.kind];
+    if (entry.models === "all" || !kind?.loadsFiles) return entry;
+    const models = entry.models.map((model) => {
+      const file = model.file ?? options.weightsOf?.(model.id, kind.format) ?? undefined;
+      return file === undefined ? model : { ...model, file };
+    });
+    return { ...entry, models };
   }
 
   function threadsOf(entry: EngineEntry, { engines, kinds }: EngineTable): number {
@@ -202,6 +300,8 @@ export function createFleet(options: FleetOptions): Fleet {
   /** In turn: the model after the one that got a slot last is the first to be asked. */
   function announceFree(replica: Replica): void {
     const { host, slots } = replica;
+    replica.usedAt = clock.now();
+    replica.seat?.freed();
     if (leaving.has(replica)) return void leaveWhenIdle(replica);
     if (host.state().state !== "warm") return; // its becoming warm is announced
     const from = replica.turn;
@@ -221,9 +321,10 @@ export function createFleet(options: FleetOptions): Fleet {
       announceFree(replica);
       for (const each of replicas) if (each !== replica && each.entry.id === replica.entry.id) leave(each);
     }
-    // Who waits in line for it is to hear it too.
-    if (state === "failed")
+    // Who waits in line for it is to hear it too; a cold one is then asked to load.
+    if ((state === "failed" || state === "cold") && phase !== "stopped")
       for (const { id } of replica.host.models) for (const listener of freeListeners) listener(id);
+    if (state === "warm" || state === "failed") replica.seat?.settled();
   }
 
   /** Takes no more calls, finishes those it has, and ends. */
@@ -243,19 +344,43 @@ export function createFleet(options: FleetOptions): Fleet {
     replica.settled.resolve();
     void replica.host.stop().then(() => {
       leaving.delete(replica);
+      replica.seat?.remove();
       gone.resolve();
     });
   }
 
   function tick(): void {
-    for (const { host, health, poll } of replicas) {
-      if (host.state().state !== "warm") continue;
-      health.tick();
-      void poll();
+    for (const replica of replicas) {
+      if (replica.host.state().state !== "warm") continue;
+      replica.health.tick();
+      void replica.poll();
+      if (hasCooled(replica)) void touch(replica);
+    }
+  }
+
+  /** Pinned, and without a call for so long that the system might give its memory to others. */
+  function hasCooled({ entry, host, slots, usedAt }: Replica): boolean {
+    const { keepWarmMs } = limits;
+    const applies = keepWarmMs > 0 && entry.pinned && host.touch !== undefined && slots.taken === 0;
+    return applies && clock.now() - usedAt >= keepWarmMs;
+  }
+
+  /** In a slot of its own, as every call. */
+  async function touch({ entry, host, slots }: Replica): Promise<void> {
+    const release = slots.take();
+    if (release === null) return;
+    try {
+      await host.touch?.(AbortSignal.timeout(TOUCH_MS_MAX));
+    } catch (cause) {
+      // Whether it is well is found by looking at it, and by its calls.
+      log.error({ engine: entry.id, err: cause }, "engine not kept warm");
+    } finally {
+      release();
     }
   }
 
   replicas = options.engines.map((entry) => build(entry, table));
+  for (const replica of replicas) seat(replica);
   regroup();
 
   return {
@@ -263,6 +388,7 @@ export function createFleet(options: FleetOptions): Fleet {
       phase = "starting";
       folder.create();
       for (const { host } of replicas) host.start();
+      residency.review();
       ticking = setInterval(tick, TICK_MS);
       const pinned = replicas.filter(({ entry }) => entry.pinned && !entry.drain);
       await Promise.all(pinned.map(({ settled }) => settled.promise));
@@ -278,6 +404,8 @@ export function createFleet(options: FleetOptions): Fleet {
       if (placed === null) return null;
       const { replica, release } = placed;
       const { models, engine } = replica.host;
+      replica.usedAt = clock.now();
+      replica.seat?.used();
       replica.turn = (models.findIndex(({ id }) => id === modelId) + 1) % models.length;
       return { engine, release, report: replica.health.report };
     },
@@ -325,16 +453,27 @@ export function createFleet(options: FleetOptions): Fleet {
       replicas.push(...built);
       for (const replica of replicas) if (!ids.has(replica.entry.id)) leave(replica);
       regroup();
-      if (phase !== "new") for (const { host } of built) host.start();
+      for (const replica of built) {
+        seat(replica);
+        if (phase === "new") continue;
+        replica.host.start();
+        const old = known.get(replica.entry.id);
+        if (old === undefined || replica.entry.pinned) continue;
+        // One that nobody has asked for needs no successor that is warm.
+        if (["cold", "failed"].includes(old.host.state().state)) leave(old);
+        else replica.seat?.want();
+      }
+      if (phase !== "new") residency.review();
       for (const [replica] of kept) announceFree(replica);
     },
 
     reload: (engineId) => replicas.find(({ entry }) => entry.id === engineId)?.host.reload(),
-    estimateBytes: (entry) => (entry.url === undefined ? estimateBytes(entry, options.models) : 0),
+    estimateBytes: (entry) => (entry.url === undefined ? bytesOf(entry) : 0),
 
     async stop() {
       phase = "stopped";
       clearInterval(ticking);
+      residency.stop();
       const all = [...replicas, ...leaving.keys()];
       await Promise.all(all.map(({ host }) => host.stop()));
       for (const { settled } of all) settled.resolve();

@@ -122,13 +122,13 @@ test("one that takes no more calls is left alone for as long as it says, within 
   expect(left()).toBe(10_000);
   clock.now += 10_000;
   health.report({ kind: "ok" });
-  const unsaid = [0, 0, 0].map(() => {
+  const unsaid = [0, 0, 0, 0].map(() => {
     health.report({ kind: "busy" });
     const ms = left();
     clock.now += ms;
     return ms;
   });
-  expect(unsaid).toEqual([250, 500, 1_000]);
+  expect(unsaid).toEqual([250, 500, 1_000, 1_000]);
 });
 
 test("what was learned of an engine that is gone does not count for the one that takes its place", async () => {

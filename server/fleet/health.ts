@@ -67,6 +67,7 @@ const LOOKS_MAX = 3;
 const SHARE_MIN = 0.1;
 /** An engine that is full seldom says for how long: then the pauses double. And what it says may be any amount. */
 const BUSY_MS_MIN = 250;
+const BUSY_MS_UNSAID_MAX = 1_000;
 const BUSY_MS_MAX = 10_000;
 
 export function createHealth(options: HealthOptions): Health {
@@ -157,7 +158,7 @@ export function createHealth(options: HealthOptions): Health {
         case "busy": {
           // Calls that were under way when it said so say nothing new.
           if (busyUntil > now()) return;
-          const pauseMs = outcome.retryAfterMs ?? BUSY_MS_MIN * 2 ** busyTimes++;
+          const pauseMs = outcome.retryAfterMs ?? Math.min(BUSY_MS_UNSAID_MAX, BUSY_MS_MIN * 2 ** busyTimes++);
           busyUntil = now() + Math.min(BUSY_MS_MAX, pauseMs);
         }
       }

@@ -1,9 +1,10 @@
 // An engine that is a server elsewhere. Nobody starts it here: it is probed until it is there and has answered, looked at
-// from time to time, and sought again when it is gone.
+// from time to time, and sought again when it is gone. One that can sleep and shares its memory with others is awake while
+// residency.ts says so.
 
 import { RelayedError, type WorkerModel } from "@oxbow/contract";
 import type { EngineEntry, EngineKind } from "../config.ts";
-import { createRemoteEngine, type Engine, probe, readLoad } from "../engines/engines.ts";
+import { createRemoteEngine, type Engine, isAsleep, probe, readLoad, sleep, wake } from "../engines/engines.ts";
 import { createLook } from "./look.ts";
 import type { Environment } from "./process.ts";
 import { proofOf } from "./proof.ts";
@@ -18,6 +19,10 @@ export interface RemoteOptions {
   /** Ids of the classes of callers. */
   classes: readonly string[];
   onState: (state: HostState) => void;
+  /** Somebody asks for it while it is cold. */
+  onWanted: () => void;
+  /** It was found awake or asleep. */
+  onFound: (awake: boolean) => void;
   /** The first attempt to reach it is over, however it went. */
   onTried: () => void;
   log: Log;
@@ -30,6 +35,8 @@ export interface RemoteOptions {
 /** For all questions of a probe together. */
 const PROBE_MS_MAX = 10_000;
 const LOAD_MS_MAX = 2_000;
+/** Weights go to the machine's memory, or are dropped. */
+const SLEEP_MS_MAX = 120_000;
 /** Within this time it is looked for again. */
 const SEEK_MS_MAX = 10_000;
 
@@ -41,6 +48,12 @@ export function createRemote(entry: EngineEntry, options: RemoteOptions): Host {
   let seeking: Promise<void> | null = null;
   let seekAt = 0;
   let stopped = false;
+  const sleeps = entry.pool !== undefined && engine.remote?.sleep !== undefined;
+  let asleep = false;
+  /** It has its memory, as far as the fleet is concerned. */
+  let granted = !sleeps;
+  /** It is awake, and takes no more calls. */
+  let resting = false;
   /** Ends the pause before the next attempt. */
   let pause = new AbortController();
   const end = new AbortController();
@@ -56,7 +69,21 @@ export function createRemote(entry: EngineEntry, options: RemoteOptions): Host {
     for (let failures = 1; !stopped; failures++) {
       const reason = await attempt();
       if (stopped) break;
+      if (asleep) {
+        log.info({ engine: id }, "engine reached, asleep");
+        if (granted) void wakeUp();
+        else {
+          options.onTried();
+          enter({ state: "cold" });
+          options.onFound(false);
+        }
+        return;
+      }
       if (reason === null) {
+        if (sleeps) {
+          granted = true;
+          options.onFound(true);
+        }
         log.info({ engine: id }, "engine reached");
         enter({ state: "warm" });
         options.onTried();
@@ -76,6 +103,9 @@ export function createRemote(entry: EngineEntry, options: RemoteOptions): Host {
   async function attempt(): Promise<string | null> {
     const found = await probe(engine, AbortSignal.any([end.signal, AbortSignal.timeout(PROBE_MS_MAX)]));
     if (!found.healthy) return "It does not answer, or does not say that it is well.";
+    asleep =
+      sleeps && (await isAsleep(engine, AbortSignal.any([end.signal, AbortSignal.timeout(LOAD_MS_MAX)]))) === true;
+    if (asleep) return null;
     return entry.pinned
       ? prove(engine, models, AbortSignal.any([end.signal, AbortSignal.timeout(options.loadMsMax)]))
       : null;
@@ -88,6 +118,28 @@ export function createRemote(entry: EngineEntry, options: RemoteOptions): Host {
     });
   }
 
+  async function wakeUp(): Promise<void> {
+    if (!asleep || stopped) return;
+    asleep = false;
+    enter({ state: "loading", progress: 0 });
+    if (await wake(engine, AbortSignal.any([end.signal, AbortSignal.timeout(options.loadMsMax)]))) {
+      lookFor();
+      return;
+    }
+    options.onTried();
+    if (stopped) return;
+    // Whoever waits for it asks again when it is cold: not at once.
+    const waitMs = backoffMs(4, options.random());
+    log.error({ engine: id, againInMs: Math.round(waitMs) }, "engine not woken");
+    seekAt = clock.now() + waitMs;
+    await clock.sleep(waitMs, end.signal);
+    if (stopped) return;
+    granted = false;
+    options.onFound(false);
+    // It may have been started anew, and be awake.
+    lookFor();
+  }
+
   const look = createLook(engine, () => state.state === "warm");
   return {
     engine,
@@ -96,9 +148,42 @@ export function createRemote(entry: EngineEntry, options: RemoteOptions): Host {
       enter({ state: "loading", progress: 0 });
       lookFor();
     },
-    state: () => state,
+    state: () => (resting ? { state: "cold" } : state),
     warmInMs: () => Math.max(WARM_IN_MS_MIN, seekAt - clock.now()),
-    warm: () => {}, // it is being looked for all the time
+    warm() {
+      // When it does not sleep, it is being looked for all the time.
+      if (sleeps && (asleep || resting)) options.onWanted();
+    },
+
+    load() {
+      granted = true;
+      if (asleep) void wakeUp();
+      if (!resting) return;
+      resting = false;
+      options.onState(state);
+    },
+
+    rest() {
+      granted = false;
+      resting = true;
+      options.onState({ state: "cold" });
+    },
+
+    async unload() {
+      const late = AbortSignal.any([end.signal, AbortSignal.timeout(SLEEP_MS_MAX)]);
+      if (!(await sleep(engine, late))) {
+        log.error({ engine: id }, "engine did not fall asleep");
+        throw new Error("it did not fall asleep");
+      }
+      asleep = true;
+      resting = false;
+      enter({ state: "cold" });
+    },
+
+    fail(reason) {
+      enter({ state: "failed", reason });
+    },
+
     reload: () => pause.abort(),
 
     async look() {

@@ -5,6 +5,7 @@ import type { WorkerModel } from "@oxbow/contract";
 import type { EngineEntry } from "../config.ts";
 import type { Engine } from "../engines/engines.ts";
 import { createHealth, type Health, type Look } from "./health.ts";
+import type { Seat } from "./residency.ts";
 import { createSlots, type Slots } from "./slots.ts";
 import type { Log, WorkerState } from "./worker.ts";
 
@@ -21,6 +22,16 @@ export interface Host {
   warmInMs(): number;
   /** Asks a cold one to load. Nothing happens when it is loading or warm. */
   warm(): void;
+  /** Takes its memory: begins to load, or takes calls again. What decides about it is residency.ts. */
+  load(): void;
+  /** Takes no more calls. */
+  rest(): void;
+  /** Gives its memory back, and is cold. It works on nothing. Rejects when it could not. */
+  unload(): Promise<void>;
+  /** Has it answer the least it can, so that its memory stays its own; absent where that is not our affair. */
+  touch?(signal: AbortSignal): Promise<void>;
+  /** It will never get its memory. */
+  fail(reason: string): void;
   /** Ends the wait of one that has failed, or the pause before it is tried again. */
   reload(): void;
   /** Looks whether it is well, within a bound. Never rejects. */
@@ -56,6 +67,10 @@ export interface Replica {
   poll(): Promise<void>;
   /** Resolves when it is warm, failed or stopped for the first time. */
   readonly settled: PromiseWithResolvers<void>;
+  /** When it last got or ended a call, or answered one of ours. */
+  usedAt: number;
+  /** Where it stands for memory; absent where it takes none that others want too. */
+  seat?: Seat;
   /** Index of the model whose turn it is when a slot becomes free. */
   turn: number;
 }
@@ -92,6 +107,7 @@ export function createReplica({ entry, host, now, onFree, log, ...settings }: Re
     entry,
     host,
     draining: false,
+    usedAt: now(),
     turn: 0,
     settled: Promise.withResolvers(),
     slots: createSlots(entry.slots, () => onFree(replica)),

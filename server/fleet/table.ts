@@ -27,7 +27,7 @@ export function workerModels(
   return servedIds(entry, engines, models).map((hosted) => {
     const model = models.find(({ id }) => id === hosted);
     if (model === undefined) throw new Error(`engine ${entry.id}: the model ${hosted} is not in the catalogue`);
-    const { id, aliases, category, capabilities, contextTokens, dimensions, embedding, detection } = model;
+    const { id, aliases, category, capabilities, contextTokens, dimensions, embedding, detection, diffusion } = model;
     const file = files.get(id);
     return {
       id,
@@ -37,6 +37,7 @@ export function workerModels(
       contextTokens: contextTokens ?? CONTEXT_TOKENS_UNKNOWN,
       ...(dimensions !== undefined && { dimensions }),
       ...(embedding && { embedding }),
+      ...(diffusion && { diffusion }),
       ...(detection && { detection }),
       ...(file === undefined ? {} : { file }),
     };

@@ -1,6 +1,6 @@
 // A worker for the fleet's tests: a real process on a real socket that keeps the worker protocol and misbehaves on order.
 // `options.lives` says how each life goes, the last one for all that follow; `options.livesFile` counts them.
-// A call to a path that ends in /stuck blocks its thread for good.
+// A call to a path that ends in /stuck blocks its thread for good; /calls says how many there were.
 
 import { appendFileSync, readFileSync, rmSync, writeSync } from "node:fs";
 import type { WorkerConfig } from "@oxbow/contract";
@@ -55,6 +55,7 @@ if (!how.mute) listen();
 function listen() {
   const polls = how.polls ?? 0;
   let polled = 0;
+  let calls = 0;
   rmSync(config.socket, { force: true });
   Bun.serve({
     unix: config.socket,
@@ -63,6 +64,8 @@ function listen() {
         const progress = Math.min(1, polled / Math.max(1, polls));
         return Response.json({ state: polled++ >= polls ? "warm" : "loading", progress });
       }
+      if (new URL(request.url).pathname === "/calls") return Response.json(calls);
+      calls++;
       if (how.dieOnCall) process.exit(1);
       if (new URL(request.url).pathname.endsWith("/stuck")) Bun.sleepSync(3_600_000);
       if (how.answer !== undefined) return Response.json(how.answer);

@@ -15,7 +15,6 @@ export async function readJson(exchange: Exchange): Promise<{ bytes: Uint8Array;
   refuseOtherContent(request.headers.get("content-type"));
   const { bodyBytesMax, bodyIdleMsMax } = rooms.limits;
   const declared = declaredBytes(exchange, bodyBytesMax);
-  exchange.keepOpen();
   const bytes =
     declared <= SMALL_BYTES ? await inTime(request.bytes(), bodyIdleMsMax) : await readWhole(exchange, bodyBytesMax);
   return { bytes, body: parseJsonObject(bytes) };
@@ -27,7 +26,6 @@ export async function readJson(exchange: Exchange): Promise<{ bytes: Uint8Array;
  */
 export async function* bodyParts(exchange: Exchange, bytesMax: number): AsyncGenerator<Uint8Array, void, void> {
   declaredBytes(exchange, bytesMax);
-  exchange.keepOpen();
   const { request, rooms } = exchange;
   const reader = request.body?.getReader();
   let size = 0;
@@ -62,6 +60,8 @@ async function readWhole(exchange: Exchange, bytesMax: number): Promise<Uint8Arr
 }
 
 function inTime<T>(pending: Promise<T>, msMax: number): Promise<T> {
+  // A small body comes with its head, and needs no timer.
+  if (Bun.peek.status(pending) === "fulfilled") return pending;
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       const text = `The request body did not arrive: nothing came for ${msMax / 1000} s.`;

@@ -3,8 +3,10 @@
 
 import { newId } from "@oxbow/contract";
 import type { Caller } from "../accounts/accounts.ts";
+import type { Model } from "../config.ts";
 import type { RequestRecord } from "../metrics/metrics.ts";
 import type { Trace } from "../traces/traces.ts";
+import type { Copy } from "../traffic/traffic.ts";
 import { createRecord } from "./record.ts";
 import type { Rooms } from "./rooms.ts";
 
@@ -20,10 +22,12 @@ export interface Exchange {
   caller: Caller | null;
   /** What metrics and the log will be told of it. */
   record: RequestRecord;
+  /** What answers in place of the model that was asked for; null: that model does. */
+  served: Model | null;
+  /** Who is told of the answer besides the caller; null: nobody. */
+  copy: Copy | null;
   /** null: it is not traced. */
   trace: Trace | null;
-  /** Lifts the server's own idle time-out for this request: from here on our deadlines hold. */
-  keepOpen: () => void;
 }
 
 /**
@@ -35,10 +39,11 @@ export function identify(exchange: Exchange): Caller {
   return exchange.caller;
 }
 
-export function createExchange(request: Request, path: string, rooms: Rooms, keepOpen: () => void): Exchange {
+export function createExchange(request: Request, path: string, rooms: Rooms): Exchange {
   const id = newId("req_");
   const record = createRecord(id, request);
-  return { request, id, startedMs: performance.now(), path, rooms, caller: null, record, trace: null, keepOpen };
+  const startedMs = performance.now();
+  return { request, id, startedMs, path, rooms, caller: null, record, served: null, copy: null, trace: null };
 }
 
 /** The fields of every answer, with `more` on top. */
@@ -48,11 +53,11 @@ export function answerHeaders(exchange: Exchange, more: Record<string, string>):
     "openai-processing-ms": String(Math.round(performance.now() - exchange.startedMs)),
     "openai-version": "2020-10-01",
     "x-content-type-options": "nosniff",
-    // A stream is the only answer whose end is not known yet: it says what it will count instead.
-    ...("x-oxbow-units" in more ? {} : { "x-oxbow-counted": "0" }),
-    ...(exchange.caller && exchange.rooms.admission.headers(exchange.caller)),
-    ...more,
   };
+  // A stream is the only answer whose end is not known yet: it says what it will count instead.
+  if (more["x-oxbow-units"] === undefined) headers["x-oxbow-counted"] = "0";
+  if (exchange.caller) Object.assign(headers, exchange.rooms.admission.headers(exchange.caller));
+  Object.assign(headers, more);
   if (exchange.request.headers.has("origin")) {
     // Keys travel in a header, never in a cookie, so a page of any origin can only use a key it was given.
     headers["access-control-allow-origin"] = "*";

@@ -26,6 +26,7 @@ async function callOn(
   const reports: [string, Outcome["kind"]][] = [];
   const asked: string[] = [];
   let retries = 0;
+  const onRetry = () => retries++;
   const queues = createQueues<Engine, Outcome>({
     place: (_, { not }) => {
       const id = [...open].sort().find((each) => !not?.has(each));
@@ -47,7 +48,7 @@ async function callOn(
     never.signal,
   );
   const outcome = await withFailover(
-    { seat, budget: createRetryBudget(percent), signal: never.signal, beginMsMax, onRetry: () => retries++ },
+    { seat, budget: createRetryBudget(percent), signal: never.signal, beginMsMax, onRetry, onAsk: () => {} },
     async (engine, signal) => {
       asked.push(engine.id);
       clock.now += 300;

@@ -39,7 +39,9 @@ export interface FailoverOptions {
   signal: AbortSignal;
   /** Until the answer begins, for one engine; null: the call's own time is all there is. */
   beginMsMax: number | null;
-  /** Another engine, or the same one again, is asked. */
+  /** An engine is asked now: for the first time, or again. */
+  onAsk: () => void;
+  /** It failed, and the call goes to another one or waits for its turn. */
   onRetry: () => void;
 }
 
@@ -54,15 +56,16 @@ export interface FailoverOptions {
  * @throws ApiError, RelayedError; the signal's reason
  */
 export async function withFailover<T>(
-  { seat, budget, signal, beginMsMax, onRetry }: FailoverOptions,
+  { seat, budget, signal, beginMsMax, onAsk, onRetry }: FailoverOptions,
   ask: (engine: Engine, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   budget.earn();
   let repeated = false;
   for (;;) {
     const { engine } = seat;
+    onAsk();
     try {
-      const answer = await inTime(ask, engine, signal, beginMsMax);
+      const answer = await (beginMsMax === null ? ask(engine, signal) : inTime(ask, engine, signal, beginMsMax));
       seat.report({ kind: "ok" });
       return answer;
     } catch (error) {
@@ -181,9 +184,8 @@ async function inTime<T>(
   ask: (engine: Engine, signal: AbortSignal) => Promise<T>,
   engine: Engine,
   signal: AbortSignal,
-  ms: number | null,
+  ms: number,
 ): Promise<T> {
-  if (ms === null) return ask(engine, signal);
   const attempt = new AbortController();
   const end = () => attempt.abort(signal.reason);
   signal.addEventListener("abort", end);

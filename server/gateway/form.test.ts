@@ -22,7 +22,7 @@ function read(pieces: (string | Uint8Array)[], contentType = `multipart/form-dat
   });
   const headers = { "content-type": contentType };
   const request = new Request("http://x/v1/audio/transcriptions", { method: "POST", body, headers });
-  const exchange = createExchange(request, "/", { limits: LIMITS } as unknown as Rooms, () => {});
+  const exchange = createExchange(request, "/", { limits: LIMITS } as unknown as Rooms);
   return readForm(exchange, { bytesMax: 100_000, ...more });
 }
 
@@ -111,7 +111,7 @@ test("a client that stops in the middle is told so", async () => {
   const body = new ReadableStream<Uint8Array>({ start: (c) => c.enqueue(Buffer.from(field("model", "m"))) });
   const headers = { "content-type": `multipart/form-data; boundary=${BOUNDARY}` };
   const request = new Request("http://x/", { method: "POST", body, headers });
-  const exchange = createExchange(request, "/", { limits: { bodyIdleMsMax: 20 } } as unknown as Rooms, () => {});
+  const exchange = createExchange(request, "/", { limits: { bodyIdleMsMax: 20 } } as unknown as Rooms);
   expect((await refusalOf(readForm(exchange, { bytesMax: 1000 })))[0]).toBe("request_timeout");
 });
 

@@ -6,6 +6,7 @@ import type { Model } from "../config.ts";
 import { createCatalogue } from "./catalogue.ts";
 import { chat } from "./endpoints/chat.ts";
 import { completions } from "./endpoints/completions.ts";
+import { detections } from "./endpoints/detections.ts";
 import { embeddings } from "./endpoints/embeddings.ts";
 import { blob, imageEdits, imageGenerations, imageVariations } from "./endpoints/images.ts";
 import { metrics } from "./endpoints/metrics.ts";
@@ -18,6 +19,7 @@ import { transcriptions, translations } from "./endpoints/transcriptions.ts";
 import { usage } from "./endpoints/usage.ts";
 import { sendError } from "./errors.ts";
 import { answerHeaders, createExchange, type Exchange } from "./exchange.ts";
+import { createKeepOpen } from "./keep-open.ts";
 import { createPulse } from "./pulse.ts";
 import { conclude } from "./record.ts";
 import type { Rooms } from "./rooms.ts";
@@ -33,6 +35,7 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
   "/v1/embeddings": { POST: embeddings },
   "/v1/responses": { POST: responses },
   "/v1/responses/*": { GET: storedResponse, DELETE: storedResponse, POST: storedResponse },
+  "/v1/images/detections": { POST: detections },
   "/v1/audio/transcriptions": { POST: transcriptions },
   "/v1/audio/translations": { POST: translations },
   "/v1/audio/speech": { POST: speech },
@@ -58,6 +61,7 @@ export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "run
 export function createGateway({ models, ...given }: GatewayOptions) {
   let stopped = false;
   const pulse = createPulse();
+  const keepOpen = createKeepOpen();
   const rooms: Rooms = {
     ...given,
     catalogue: createCatalogue(models),
@@ -66,13 +70,17 @@ export function createGateway({ models, ...given }: GatewayOptions) {
     stopped: () => stopped,
   };
   return {
-    /** @param keepOpen lifts the server's idle time-out for this request */
-    async handle(request: Request, keepOpen: () => void): Promise<Response> {
-      const exchange = createExchange(request, pathOf(request.url), rooms, keepOpen);
+    /** @param lift lifts the server's idle time-out for this request: our own deadlines hold then */
+    async handle(request: Request, lift: () => void): Promise<Response> {
+      const exchange = createExchange(request, pathOf(request.url), rooms);
+      const ended = keepOpen.add(lift);
       exchange.trace = rooms.traces.begin(request.headers);
       const response = await answer(exchange).catch((error) => sendError(exchange, error));
       // A stream goes on, and says itself when it has ended.
-      if (!exchange.record.stream) conclude(exchange, response.status);
+      if (!exchange.record.stream) {
+        conclude(exchange, response.status);
+        ended();
+      }
       return request.method === "HEAD" ? withoutBody(response) : response;
     },
     /** Streams that are being sent. */
@@ -81,6 +89,7 @@ export function createGateway({ models, ...given }: GatewayOptions) {
     stop: () => {
       stopped = true;
       rooms.pulse.stop();
+      keepOpen.stop();
     },
   };
 }

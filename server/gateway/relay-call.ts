@@ -69,13 +69,23 @@ export interface Prepared {
 }
 
 /**
- * What serves `model` here for this caller, whether or not it is free.
+ * What serves `model` here for this caller, whether or not it is free: of a model that is split, the caller's side.
+ * @param body may hold what a side goes by; null: the call names its model in another form, and is not split
  * @throws ApiError `model_not_found`
  */
-export function engineOf(exchange: Exchange, model: Model): Served {
+export function engineOf(exchange: Exchange, model: Model, body: Record<string, unknown> | null = null): Served {
+  const { fleet, traffic, catalogue } = exchange.rooms;
+  const accountId = exchange.caller?.accountId;
   const hint = " It is in the catalogue, but no engine here serves it.";
   exchange.record.model = model.id;
-  return exchange.rooms.fleet.serves(model.id, exchange.caller?.accountId) ?? notFound(model.id, hint);
+  const side = body && traffic.sideOf(model.id, accountId ?? "", body);
+  if (side === null) return fleet.serves(model.id, accountId) ?? notFound(model.id, hint);
+  exchange.record.side = side;
+  if (side !== model.id) {
+    exchange.served = catalogue.find(side) ?? null;
+    exchange.record.servedModel = side;
+  }
+  return fleet.serves(side, accountId) ?? notFound(side, hint);
 }
 
 /** For refusals: a model served here that has a feature and that the caller may use. */
@@ -171,26 +181,38 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
   }
   const settlement = createSettlement(exchange, call, ticket, claim);
   try {
-    // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
-    if (!call.stream) hangUp.after(exchange.rooms.limits.answerMsMax);
-    const sent = { ...sentOf(call, prepared, ticket), headers: prepared?.headers };
+    const sent = { ...sentOf(call, exchange.served ?? call.model, prepared, ticket), headers: prepared?.headers };
     const { answer, first } = await withFailover(
       {
         seat: ticket.seat,
         budget: exchange.rooms.retries,
         signal,
         beginMsMax: call.stream ? exchange.rooms.limits.firstTokenMsMax : null,
-        onRetry: () => exchange.record.retries++,
+        // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
+        onAsk: () => call.stream || hangUp.after(exchange.rooms.limits.answerMsMax),
+        onRetry: () => {
+          exchange.record.retries++;
+          hangUp.rest();
+        },
       },
       (engine, signal) => begin(exchange, call, sent, ticket.priority, engine, signal),
     );
     settlement.began();
+    exchange.copy = copyOf(exchange, call, sent);
+    if (answer.kind === "whole") exchange.copy?.push(answer.bytes);
     const clampedTo = ticket.clamped ? ticket.outputTokensMax : null;
     return { answer, first, units: ticket.units, clampedTo, settlement };
   } catch (error) {
     settlement.failed(error);
     throw error;
   }
+}
+
+/** Of calls whose body is JSON, some are looked at a second time. */
+function copyOf({ rooms, caller, served }: Exchange, { model, path }: RelayCall, { bytes, contentType }: Sent) {
+  if (contentType !== undefined) return null;
+  const { accountId } = caller!;
+  return rooms.traffic.begun({ model: model.id, served: (served ?? model).id, accountId, path, body: bytes });
 }
 
 /** Sends the call to one engine, and resolves when its answer has begun: with what came first, if it comes in pieces. */
@@ -206,7 +228,7 @@ async function begin(
   const answer = await engine.call(call.path, sent.bytes, {
     signal,
     headers: { ...fieldsFor(engine, exchange, call), ...(engine.remote === null ? sent.headers : {}) },
-    model: call.model.id,
+    model: (exchange.served ?? call.model).id,
     ...(sent.contentType === undefined ? {} : { contentType: sent.contentType }),
     ...(engine.remote === null ? {} : { priority, tenant: tenantOf(exchange.caller!.accountId) }),
   });
@@ -235,13 +257,18 @@ interface Sent {
 }
 
 /** What is sent: the caller's own length, unless the plan allows less. */
-function sentOf(call: RelayCall, prepared: Prepared | null, { outputTokensMax }: Ticket<Engine, Outcome>): Sent {
-  const { model, body, received, contentType, outputTokens, outputField } = call;
+function sentOf(
+  call: RelayCall,
+  served: Model,
+  prepared: Prepared | null,
+  { outputTokensMax }: Ticket<Engine, Outcome>,
+): Sent {
+  const { body, received, contentType, outputTokens, outputField } = call;
   if (prepared?.form) return prepared.form;
   if (contentType !== undefined) return { bytes: received, contentType };
   const instead = prepared?.instead ?? null;
   const fits = outputField === null || outputTokensMax === null || outputTokensMax === outputTokens;
-  return { bytes: bytesFor(model, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax }) };
+  return { bytes: bytesFor(served, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax }) };
 }
 
 function admit(
@@ -250,21 +277,25 @@ function admit(
   prepared: Prepared | null,
   signal: AbortSignal,
 ): Promise<Ticket<Engine, Outcome>> {
+  const { served } = exchange;
   return exchange.rooms.admission.admit({
     caller: exchange.caller!,
     model: call.model,
+    // What he may, and what it counts, goes by what he asked for; the wait by what answers.
+    line: served?.id,
     inputTokens: call.inputTokens,
     countTokens: () => {
       const inTime = AbortSignal.any([signal, AbortSignal.timeout(COUNT_MS_MAX)]);
       const { count } = call.engine;
       // An engine that cannot count: the bound is all there is to know.
       if (!count) return Promise.resolve(call.inputTokens);
-      return reach(signal, () => count(call.path, call.received, inTime));
+      const asked = served === null ? call.received : bytesFor(served, call.body, call.received);
+      return reach(signal, () => count(call.path, asked, inTime));
     },
     inputField: call.inputField,
     outputTokens: call.outputTokens,
     choices: call.generations,
-    affinity: affinityOf(call.model.id, call.body),
+    affinity: affinityOf(served?.id ?? call.model.id, call.body),
     measures: [...(call.measures ?? []), ...(prepared?.measures ?? [])],
     signal,
   });
@@ -343,6 +374,8 @@ interface HangUp {
   signal: AbortSignal;
   now(): void;
   after(ms: number): void;
+  /** Forgets the deadline. */
+  rest(): void;
   /** Forgets the caller and the deadline. */
   clear(): void;
 }
@@ -361,6 +394,7 @@ function createHangUp(caller: AbortSignal): HangUp {
       const text = `The engine said nothing for ${ms / 1000} s. Try again.`;
       timer = setTimeout(() => controller.abort(new ApiError("engine_timeout", text)), ms);
     },
+    rest: () => clearTimeout(timer),
     clear: () => {
       clearTimeout(timer);
       caller.removeEventListener("abort", onAbort);

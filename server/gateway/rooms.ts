@@ -9,6 +9,7 @@ import type { Ledger } from "../ledger/ledger.ts";
 import type { Media } from "../media/media.ts";
 import type { RequestRecord } from "../metrics/metrics.ts";
 import type { Traces } from "../traces/traces.ts";
+import type { Traffic } from "../traffic/traffic.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { RetryBudget } from "./failover.ts";
 import type { Running } from "./idempotency.ts";
@@ -24,6 +25,7 @@ export interface Rooms {
   /** How the quota of the caller's day stands. */
   usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;
   metrics: MetricsPage;
+  traffic: Pick<Traffic, "sideOf" | "begun">;
   traces: Pick<Traces, "begin">;
   /** Told of every request at its end. */
   observe: (record: RequestRecord) => void;

@@ -23,12 +23,7 @@ function setUp({ choices = 1, keeps = false, contentType = "" } = {}) {
   const caller = new AbortController();
   const request = new Request("http://x/v1/chat/completions", { method: "POST", signal: caller.signal });
   const log = { info: () => {}, warn: () => {}, error: () => {} };
-  const exchange = createExchange(
-    request,
-    "/v1/chat/completions",
-    { limits: LIMITS, pulse, log } as unknown as Rooms,
-    () => {},
-  );
+  const exchange = createExchange(request, "/v1/chat/completions", { limits: LIMITS, pulse, log } as unknown as Rooms);
 
   let speak!: (frame: Frame | null) => void;
   let breakOff!: (error: unknown) => void;

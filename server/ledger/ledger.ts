@@ -69,7 +69,7 @@ export async function openLedger(options: LedgerOptions) {
      */
     reserve(entry: LedgerEntry): void {
       checkUnits(entry.units, 0);
-      dayNumber(entry.day);
+      checkDay(entry.day);
       const { requestId, accountId, keyId, units, at } = entry;
       const kept = counts.dayFor(entry.day);
       counts.saw(kept);
@@ -162,6 +162,15 @@ export async function openLedger(options: LedgerOptions) {
 export function openUsage(home: string): (Queries & { close(): void }) | null {
   const db = openToRead(home);
   return db && { ...createQueries(db), close: () => db.close() };
+}
+
+/** The last day that was a day: all requests of a day ask about the same one. */
+let known = "";
+
+function checkDay(day: string): void {
+  if (day === known) return;
+  dayNumber(day);
+  known = day;
 }
 
 function checkUnits(units: number, least: number): void {

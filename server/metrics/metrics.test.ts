@@ -12,6 +12,7 @@ const SOURCES: Sources = {
   refusals: () => ({}),
   ledger: () => ({ healthy: true, waiting: 0, open: 0, openMs: null }),
   streams: () => 0,
+  mirrors: () => [],
 };
 
 const RECORD: RequestRecord = {
@@ -23,6 +24,7 @@ const RECORD: RequestRecord = {
   plan: "pro@2026",
   model: "m",
   servedModel: "",
+  side: "",
   priority: "high",
   engine: "e",
   stream: true,

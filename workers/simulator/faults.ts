@@ -37,6 +37,8 @@ const FaultShape = Type.Object({
 export type Fault = Static<typeof FaultShape>;
 
 const SimulationShape = Type.Object({
+  /** Milliseconds before anything is answered: not even a status comes earlier. */
+  headersMs: Type.Optional(Milliseconds),
   /** Milliseconds to the first token, and between tokens, in place of the engine's own. */
   ttftMs: Type.Optional(Milliseconds),
   itlMs: Type.Optional(Milliseconds),
@@ -51,18 +53,26 @@ const parseAsked = createParser(Type.Object({ x_simulate: Type.Optional(Simulati
 
 /**
  * What a call asks of the simulator itself: header `x-simulate` (JSON), or body field `x_simulate` (an object) where a
- * client cannot set headers, or the fault that the model's name stands for.
+ * client cannot set headers, or the fault that the model's name stands for, or what all calls get.
  *
  * @throws ApiError naming the bad field
  */
-export function simulationOf(body: Record<string, unknown>, headers: Headers): Simulation {
+export function simulationOf(body: Record<string, unknown>, headers: Headers, ofAll: Simulation = {}): Simulation {
   const header = headers.get("x-simulate");
   const asked = header === null ? body.x_simulate : parseJsonObject(new TextEncoder().encode(header));
-  const ofModel = faultOfModel(body.model);
+  const ofModel = { ...ofAll, ...faultOfModel(body.model) };
   if (asked === undefined && !ofModel.fault) return ofModel;
   const simulation = { ...ofModel, ...parseAsked({ x_simulate: asked }).x_simulate };
   const isRetry = Number(headers.get("x-stainless-retry-count") ?? 0) >= 1;
   return simulation.fault?.once && isRetry ? { ...simulation, fault: null } : simulation;
+}
+
+/**
+ * What all calls are to get from now on, in the body of a call to `POST /simulate`; `{}`: nothing special.
+ * @throws ApiError naming the bad field
+ */
+export function simulationOfAll(bytes: Uint8Array): Simulation {
+  return parseAsked({ x_simulate: parseJsonObject(bytes) }).x_simulate ?? {};
 }
 
 const FAULTS: Record<string, Simulation> = {

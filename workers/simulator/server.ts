@@ -21,14 +21,16 @@ import type { Ask } from "./ask.ts";
 import { chat } from "./chat.ts";
 import { completions } from "./completions.ts";
 import { count } from "./count.ts";
+import { detections } from "./detections.ts";
 import { engineRoutes } from "./dress.ts";
 import { embeddings } from "./embeddings.ts";
 import { createEngine } from "./engine.ts";
-import { errorOfFault, FAULT_MODELS, type Simulation, simulationOf } from "./faults.ts";
+import { errorOfFault, FAULT_MODELS, type Simulation, simulationOf, simulationOfAll } from "./faults.ts";
 import { hear } from "./hear.ts";
 import { json, type Route } from "./http.ts";
 import { imageEdits, imageGenerations } from "./images.ts";
 import { readOptions } from "./options.ts";
+import { wait } from "./pace.ts";
 import { speak } from "./speak.ts";
 
 export type Handler = (request: Request) => Promise<Response>;
@@ -40,12 +42,16 @@ export function createSimulator(config: WorkerConfig): Handler {
   const models = new Map<string, WorkerModel>(FAULT_MODELS.map((id) => [id, faultModel(id)]));
   for (const model of config.models) for (const id of [...model.aliases, model.id]) models.set(id, model);
 
+  /** What calls get that ask for nothing themselves: an engine can be made to fail while it runs. */
+  let ofAll: Simulation = {};
+
   const routes: Record<string, Route> = {
     "GET /health": () => json({ state: "warm", progress: 1 } satisfies WorkerHealth),
     "GET /metrics": () => new Response(engine.metrics(), { headers: { "content-type": "text/plain; version=0.0.4" } }),
     "GET /v1/models": () => json({ object: "list", data: [...new Set(models.values())].map(modelObject) }),
     "POST /v1/chat/completions": (request) => answer(request, chat),
     "POST /v1/completions": (request) => answer(request, completions),
+    "POST /v1/images/detections": (request) => answer(request, detections),
     "POST /v1/images/generations": (request) => answer(request, imageGenerations),
     "POST /v1/images/edits": (request) => answerForm(request, ImageEditRequest, imageEdits),
     "POST /v1/embeddings": (request) => answer(request, embeddings),
@@ -53,6 +59,10 @@ export function createSimulator(config: WorkerConfig): Handler {
     "POST /v1/audio/transcriptions": listen,
     "POST /v1/audio/translations": listen,
     [`POST ${COUNT_PATH}`]: count,
+    "POST /simulate": async (request) => {
+      ofAll = simulationOfAll(await request.bytes());
+      return json(ofAll);
+    },
     ...engineRoutes(options.dress, engine, (id) => findModel(models, id)),
   };
 
@@ -74,8 +84,8 @@ export function createSimulator(config: WorkerConfig): Handler {
     body: Record<string, unknown>,
     endpoint: (ask: Ask) => Promise<Response>,
   ): Promise<Response> {
-    const simulation = simulationOf(body, request.headers);
-    const failure = failureOf(simulation);
+    const simulation = simulationOf(body, request.headers, ofAll);
+    const failure = await failureOf(simulation, request.signal);
     if (failure) return failure;
     // What the field holds when it is no string is for the endpoint's own check of types.
     const model = typeof body.model === "string" ? findModel(models, body.model) : faultModel("");
@@ -92,8 +102,8 @@ export function createSimulator(config: WorkerConfig): Handler {
   async function listen(request: Request): Promise<Response> {
     const form = await readWrittenForm(request);
     const name = form.fields.get("model")?.[0] ?? "";
-    const simulation = simulationOf({ model: name }, request.headers);
-    const failure = failureOf(simulation);
+    const simulation = simulationOf({ model: name }, request.headers, ofAll);
+    const failure = await failureOf(simulation, request.signal);
     if (failure) return failure;
     const { pathname: path } = new URL(request.url);
     return hear({ form, path, model: findModel(models, name), engine, simulation, signal: request.signal });
@@ -112,8 +122,9 @@ export function createSimulator(config: WorkerConfig): Handler {
   };
 }
 
-/** A fault that leaves nothing of the answer. @throws ApiError for one that is an error */
-function failureOf({ fault }: Simulation): Response | null {
+/** A fault that leaves nothing of the answer; late, when that was asked for. @throws ApiError for one that is an error */
+async function failureOf({ fault, headersMs = 0 }: Simulation, signal: AbortSignal): Promise<Response | null> {
+  if (headersMs > 0) await wait(headersMs, signal);
   if (fault?.kind === "error") throw errorOfFault(fault);
   if (fault?.kind !== "html") return null;
   return new Response(PAGE, { status: 502, headers: { "content-type": "text/html" } });

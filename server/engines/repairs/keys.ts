@@ -6,7 +6,7 @@ import { choicesOf, eachChunk, isObject, type Json, type Repair } from "./repair
 
 export const keys: Repair = {
   about:
-    "`id`, `object`, `created`, `choices`, `index`, `delta` and `message` are supplied where they are absent, null or of another type; id, time and fingerprint stay the same over a stream; `error: null` is taken out. Of embeddings: `object` and `index`.",
+    "`id`, `object`, `created`, `choices`, `index`, `delta` and `message` are supplied where they are absent, null or of another type; id, time and fingerprint stay the same over a stream; `error: null` is taken out; log-probabilities have all their keys. Of embeddings: `object` and `index`.",
 
   stream(said) {
     const object = CHUNK_OBJECTS[said.path];
@@ -69,10 +69,26 @@ function choicesMended(document: Json, said: Said, part: "delta" | "message"): b
     if (!Number.isInteger(choice.index)) changed = set(choice, "index", index);
     if (said.path === COMPLETIONS) {
       if (typeof choice.text !== "string") changed = set(choice, "text", "");
+      if (choice.logprobs === undefined) changed = set(choice, "logprobs", null);
       continue;
     }
+    if (isObject(choice.logprobs)) changed = logprobsMended(choice.logprobs) || changed;
     if (!isObject(choice[part])) changed = set(choice, part, {});
     if (part === "message") changed = messageMended(choice.message as Json) || changed;
+  }
+  return changed;
+}
+
+/** The older endpoint's have another form, and are left as they are. */
+function logprobsMended(logprobs: Json): boolean {
+  let changed = false;
+  for (const key of ["content", "refusal"]) if (logprobs[key] === undefined) changed = set(logprobs, key, null);
+  for (const token of Array.isArray(logprobs.content) ? logprobs.content.filter(isObject) : []) {
+    if (token.bytes === undefined) changed = set(token, "bytes", null);
+    if (!Array.isArray(token.top_logprobs)) changed = set(token, "top_logprobs", []);
+    for (const top of (token.top_logprobs as unknown[]).filter(isObject)) {
+      if (top.bytes === undefined) changed = set(top, "bytes", null);
+    }
   }
   return changed;
 }

@@ -12,7 +12,7 @@ export async function chat(exchange: Exchange): Promise<Response> {
   identify(exchange);
   const { bytes, body } = await readJson(exchange);
   const model = modelOf(body, catalogue);
-  const engine = engineOf(exchange, model);
+  const engine = engineOf(exchange, model, body);
   const call = parseChatRequest(body);
   refuseUnsupported(call, catalogue.featuresOf(model, engine), model.id, undefined, otherModel(exchange));
   return relayCall(exchange, {

@@ -17,7 +17,7 @@ export async function completions(exchange: Exchange): Promise<Response> {
   identify(exchange);
   const { bytes, body } = await readJson(exchange);
   const model = modelOf(body, catalogue);
-  const engine = engineOf(exchange, model);
+  const engine = engineOf(exchange, model, body);
   const call = parseCompletionRequest(body);
   refuseUnsupported(call, catalogue.featuresOf(model, engine), model.id);
   return relayCall(exchange, {

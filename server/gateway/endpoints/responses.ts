@@ -26,7 +26,7 @@ export async function responses(exchange: Exchange): Promise<Response> {
   identify(exchange);
   const { body } = await readJson(exchange);
   const model = modelOf(body, catalogue);
-  const engine = engineOf(exchange, model);
+  const engine = engineOf(exchange, model, body);
   const call = parseResponsesRequest(body);
   const { chat, paths } = toChat(call, model.id);
   const names = createRenaming(paths);

@@ -18,6 +18,12 @@ export interface Family {
 /** The first that fits is taken. */
 const FAMILIES: Family[] = [
   {
+    id: "diffusion",
+    fits: ({ category }) => category === "images",
+    routes: () => import("./diffusion.ts"),
+    jobs: () => import("./diffusion-jobs.ts"),
+  },
+  {
     id: "embeddings",
     fits: ({ category }) => category === "embeddings",
     routes: () => import("./embeddings.ts"),
@@ -28,6 +34,12 @@ const FAMILIES: Family[] = [
     fits: (_, config) => config?.model_type === "whisper",
     routes: () => import("./whisper.ts"),
     jobs: () => import("./whisper-jobs.ts"),
+  },
+  {
+    id: "detection",
+    fits: ({ category }) => category === "detection",
+    routes: () => import("./detection.ts"),
+    jobs: () => import("./detection-jobs.ts"),
   },
 ];
 

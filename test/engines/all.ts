@@ -1,0 +1,23 @@
+// What `npm run test:engines` runs: builds the engines that are not there yet, then the suite against each of them. Needs
+// python3, cmake, a C++ compiler, Go, and the package indexes; the first time takes the better part of an hour.
+
+import { join } from "node:path";
+import { ROOT } from "../harness.ts";
+import { REAL_ENGINES } from "./real.ts";
+
+/** Ids, when not all of them are wanted. */
+const only = process.env.OXBOW_TEST_ENGINES_ONLY?.split(",");
+let broken = false;
+for (const engine of REAL_ENGINES) {
+  if (only && !only.includes(engine.id)) continue;
+  console.log(`--- ${engine.id}: ${engine.version}`);
+  try {
+    engine.build();
+  } catch (error) {
+    console.log(error instanceof Error ? error.message : String(error));
+    broken = true;
+  }
+}
+if (broken) process.exit(1);
+const command = [process.execPath, "test", join(ROOT, "test/engines/real.suite.ts")];
+process.exit(Bun.spawnSync(command, { cwd: ROOT, stdin: "ignore", stdout: "inherit", stderr: "inherit" }).exitCode);
