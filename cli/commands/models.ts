@@ -1,9 +1,12 @@
-// `oxbow models`: what a running server can be asked for, and whether it is warm.
+// `oxbow models`: what a running server can be asked for, and whether it is warm; or what the catalogue knows, and whether
+// its weights are on this machine.
 
-import type { ErrorBody, ModelList, ModelObject } from "@oxbow/contract";
+import type { ModelObject } from "@oxbow/contract";
 import type { Command } from "commander";
-import { CommandError, EXIT } from "../exit.ts";
+import { askList } from "../ask.ts";
 import { printJson, printTable } from "../output.ts";
+import { bytesText } from "../values.ts";
+import { openWeights } from "../weights.ts";
 
 type Env = Record<string, string | undefined>;
 
@@ -11,6 +14,7 @@ interface ModelsOptions {
   url?: string;
   key?: string;
   json?: boolean;
+  catalogue?: boolean;
 }
 
 export function addModels(program: Command, env: Env): void {
@@ -19,14 +23,17 @@ export function addModels(program: Command, env: Env): void {
     .description("show what a running server serves, and in what state it is")
     .option("--url <url>", "base URL of the server (OXBOW_BASE_URL, or where `oxbow up` would listen)")
     .option("--key <key>", "API key; the environment (OXBOW_API_KEY) keeps it out of the shell's history")
+    .option("--catalogue", "without a server: every model of the catalogue, and whether its weights are here")
     .option("--json", "print JSON")
     .action((options: ModelsOptions) => models(options, env));
 }
 
 async function models(options: ModelsOptions, env: Env): Promise<void> {
-  const key = options.key || env.OXBOW_API_KEY;
-  if (!key) throw new CommandError("Set OXBOW_API_KEY, or give --key. `oxbow keys create` makes a key.");
-  const list = await fetchModels(await baseUrlOf(options, env), key);
+  if (options.catalogue) {
+    await showCatalogue(options, env);
+    return;
+  }
+  const list = await askList<ModelObject>("/models", options, env);
   if (options.json) {
     printJson(list);
     return;
@@ -35,50 +42,35 @@ async function models(options: ModelsOptions, env: Env): Promise<void> {
   printTable(["ID", "CATEGORY", "TIER", "CONTEXT", "STATE"], rows);
 }
 
-/** Without a slash at the end, and with the `/v1` that people leave out. */
-async function baseUrlOf(options: ModelsOptions, env: Env): Promise<string> {
-  const given = options.url || env.OXBOW_BASE_URL;
-  if (given === undefined) {
-    const { loadPlace } = await import("../../server/config.ts");
-    const { host, port } = loadPlace({ env });
-    const reached = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-    return `http://${reached.includes(":") ? `[${reached}]` : reached}:${port}/v1`;
+async function showCatalogue({ json }: ModelsOptions, env: Env): Promise<void> {
+  const { loadConfig } = await import("../../server/config.ts");
+  const { models } = loadConfig({ env });
+  const weights = await openWeights(env, undefined);
+  const list = models.map(({ id, category, tier, parameters, contextTokens, weights: known }) => ({
+    id,
+    category,
+    tier,
+    parameters: parameters ?? null,
+    contextTokens,
+    /** What `oxbow pull` brings. */
+    repository: known?.gguf?.hub ?? known?.hub ?? null,
+    bytes: known?.gguf ? (known.gguf.bytes ?? null) : (known?.bytes ?? null),
+    gated: known?.gated ?? false,
+    pulled: weights.pathOf(id),
+  }));
+  if (json) {
+    printJson(list);
+    return;
   }
-  if (!/^https?:/.test(given) || !URL.canParse(given)) {
-    throw new CommandError("The base URL must look like http://127.0.0.1:8080/v1.", EXIT.usage);
-  }
-  const url = given.replace(/\/+$/, "");
-  return url.endsWith("/v1") ? url : `${url}/v1`;
-}
-
-async function fetchModels(baseUrl: string, key: string): Promise<ModelObject[]> {
-  let response: Response;
-  let body: unknown;
-  try {
-    response = await fetch(`${baseUrl}/models`, {
-      headers: { authorization: `Bearer ${key}` },
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    body = await response.json().catch(() => undefined);
-  } catch {
-    const text = `No server answers at ${baseUrl}. Start one with \`npm start\`, or say where it is with --url.`;
-    throw new CommandError(text, EXIT.unreachable);
-  }
-  if (response.ok && isList(body)) return body.data;
-  if (isError(body)) throw new CommandError(`The server refused (${response.status}): ${body.error.message}`);
-  throw new CommandError(`What answers at ${baseUrl} is no Oxbow server (${response.status}).`);
-}
-
-const TIMEOUT_MS = 10_000;
-
-function isList(body: unknown): body is ModelList {
-  return typeof body === "object" && body !== null && "data" in body && Array.isArray(body.data);
-}
-
-function isError(body: unknown): body is ErrorBody {
-  if (typeof body !== "object" || body === null || !("error" in body)) return false;
-  const { error } = body;
-  return typeof error === "object" && error !== null && "message" in error;
+  const rows = list.map(({ id, category, contextTokens, repository, bytes, pulled }) => [
+    id,
+    category,
+    contextTokens === null ? "-" : String(contextTokens),
+    repository ?? "-",
+    bytes === null ? "-" : bytesText(bytes),
+    pulled === null ? "-" : "pulled",
+  ]);
+  printTable(["ID", "CATEGORY", "CONTEXT", "WEIGHTS", "SIZE", "HERE"], rows);
 }
 
 function contextOf({ context_window: tokens }: ModelObject): string {

@@ -22,6 +22,8 @@ import type { DiffusionCard } from "./images.ts";
 export interface WorkerHealth {
   state: "loading" | "warm";
   progress: number;
+  /** Of a warm one with one model: tokens of prompt and answer together that a request really has, where it knows. */
+  contextTokens?: number;
 }
 
 /** The header field by which the gateway asks for a stream's token counts, and the worker says that they will come. */

@@ -3,6 +3,7 @@
 
 import { renameModel } from "@oxbow/contract";
 import type { PriorityRule, RemoteKind } from "../config.ts";
+import { CALL_REPAIRS } from "./call-repairs.ts";
 import type { SendOptions } from "./engine.ts";
 import { chosen } from "./tool-choice.ts";
 
@@ -54,7 +55,8 @@ export function say(path: string, body: Uint8Array, options: SendOptions, speech
     changes[theirs] ??= asked[ours];
   }
   Object.assign(changes, chosen(asked, remote.toolChoices));
-  const messages = rolesOf(asked.messages, remote.roles);
+  for (const name of remote.callRepairs) Object.assign(changes, CALL_REPAIRS[name]!.changes({ ...asked, ...changes }));
+  const messages = rolesOf(changes.messages ?? asked.messages, remote.roles);
   if (messages !== null) changes.messages = messages;
   if (Object.keys(changes).length === 0) return { ...said, body };
   return { ...said, body: new TextEncoder().encode(JSON.stringify({ ...asked, ...changes })) };
