@@ -182,6 +182,8 @@ export interface RemoteKind {
   keepAlive: boolean;
   /** When a stream tells its token counts. */
   usage: "always" | "asked";
+  /** Fields of its own that a caller has no business to send. */
+  privateFields: string[];
   /** Fields and roles of a call that it knows by another name. */
   rename: Record<string, string>;
   roles: Record<string, string>;

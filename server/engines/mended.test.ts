@@ -25,6 +25,7 @@ const remoteOf = (repairs: string[]): RemoteKind => ({
   health: "/health",
   keepAlive: true,
   usage: "asked",
+  privateFields: [],
   rename: {},
   roles: {},
   toolChoices: [...TOOL_CHOICES],

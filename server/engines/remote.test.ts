@@ -124,6 +124,24 @@ describe("what goes out", () => {
     expect((await sent("vllm", call, { tenant: "t1" })).body.cache_salt).toBe("t1");
   });
 
+  test("has none of the fields by which a caller could reach inside an engine, and ours in their place", async () => {
+    for (const kind of ["vllm", "sglang", "router", "llama-server"]) {
+      const fields = kinds[kind]!.remote!.privateFields;
+      expect([kind, fields.length > 0]).toEqual([kind, true]);
+      const private_ = Object.fromEntries(fields.map((name) => [name, "mine"]));
+      expect((await sent(kind, { ...call, ...private_, top_k: 5 })).body).toEqual({
+        ...call,
+        model: "org/Theirs-7B",
+        top_k: 5,
+      });
+    }
+    const engine = engineOf("vllm");
+    engine.learn({ prioritySupported: true });
+    const jumping = bytes({ ...call, priority: -100, cache_salt: "theirs" });
+    await engine.call(CHAT, jumping, { signal, model: "ours", priority: "best_effort", tenant: "t1" });
+    expect(asked.at(-1)!.body).toMatchObject({ priority: 30, cache_salt: "t1" });
+  });
+
   test("goes over a connection of its own where the server closes idle ones", async () => {
     const ports = async (kind: string) => {
       const from = asked.length;

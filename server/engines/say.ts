@@ -44,7 +44,9 @@ export function say(path: string, body: Uint8Array, options: SendOptions, speech
   const said = { path, headers, model, name, asked, stream, wantsUsage: wish?.include_usage === true };
   if (asked === null) return { ...said, body: name === null ? body : renameModel(body, name) };
 
-  const changes: Json = { ...priorityOf(speech, options.priority), ...tenantOf(remote, options.tenant) };
+  const changes: Json = {};
+  for (const field of remote.privateFields) if (asked[field] !== undefined) changes[field] = undefined;
+  Object.assign(changes, priorityOf(speech, options.priority), tenantOf(remote, options.tenant));
   if (name !== null && asked.model !== name) changes.model = name;
   if (stream && !said.wantsUsage && remote.usage === "asked" && TELLS_USAGE.has(path)) {
     changes.stream_options = { ...wish, include_usage: true };

@@ -30,6 +30,12 @@ const FAMILIES: Family[] = [
     jobs: () => import("./embeddings-jobs.ts"),
   },
   {
+    id: "whisper",
+    fits: (_, config) => config?.model_type === "whisper",
+    routes: () => import("./whisper.ts"),
+    jobs: () => import("./whisper-jobs.ts"),
+  },
+  {
     id: "detection",
     fits: ({ category }) => category === "detection",
     routes: () => import("./detection.ts"),
