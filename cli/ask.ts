@@ -1,6 +1,7 @@
 // Asks a running server over its API, with the caller's key.
 
 import type { ErrorBody, ModelObject } from "@oxbow/contract";
+import { baseUrlOf } from "./base-url.ts";
 import { CommandError, EXIT } from "./exit.ts";
 import type { Env } from "./home.ts";
 
@@ -17,7 +18,7 @@ export interface Asker {
  */
 export async function askList<T>(path: string, asker: Asker, env: Env): Promise<T[]> {
   const key = keyOf(asker, env);
-  const baseUrl = await baseUrlOf(asker, env);
+  const baseUrl = await baseUrlOf(asker.url, env);
   let response: Response;
   let body: unknown;
   try {
@@ -45,22 +46,6 @@ function keyOf(asker: Asker, env: Env): string {
 function unreachable(baseUrl: string): CommandError {
   const text = `No server answers at ${baseUrl}. Start one with \`npm start\`, or say where it is with --url.`;
   return new CommandError(text, EXIT.unreachable);
-}
-
-/** Without a slash at the end, and with the `/v1` that people leave out. */
-async function baseUrlOf(asker: Asker, env: Env): Promise<string> {
-  const given = asker.url || env.OXBOW_BASE_URL;
-  if (given === undefined) {
-    const { loadPlace } = await import("../server/config.ts");
-    const { host, port } = loadPlace({ env });
-    const reached = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-    return `http://${reached.includes(":") ? `[${reached}]` : reached}:${port}/v1`;
-  }
-  if (!/^https?:/.test(given) || !URL.canParse(given)) {
-    throw new CommandError("The base URL must look like http://127.0.0.1:8080/v1.", EXIT.usage);
-  }
-  const url = given.replace(/\/+$/, "");
-  return url.endsWith("/v1") ? url : `${url}/v1`;
 }
 
 function isList<T>(body: unknown): body is { data: T[] } {
@@ -99,7 +84,7 @@ export async function postCall(
   signal = AbortSignal.timeout(CALL_MS_MAX),
 ): Promise<Response> {
   const key = keyOf(asker, env);
-  const baseUrl = await baseUrlOf(asker, env);
+  const baseUrl = await baseUrlOf(asker.url, env);
   const form = body instanceof FormData;
   const headers = { authorization: `Bearer ${key}`, ...(form ? {} : { "content-type": "application/json" }) };
   const init: RequestInit = { method: "POST", headers, body: form ? body : JSON.stringify(body), signal };
