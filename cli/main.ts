@@ -7,6 +7,7 @@ import { addAccounts } from "./commands/accounts.ts";
 import { addDeploy } from "./commands/deploy.ts";
 import { addEngines } from "./commands/engines.ts";
 import { addKeys } from "./commands/keys.ts";
+import { addMirror } from "./commands/mirror.ts";
 import { addModels } from "./commands/models.ts";
 import { addPlans } from "./commands/plans.ts";
 import { addPull } from "./commands/pull.ts";
@@ -35,6 +36,7 @@ addPull(program, process.env);
 addWeights(program, process.env);
 addUsage(program, process.env);
 addSplit(program, process.env);
+addMirror(program, process.env);
 
 // Whoever reads the output may have had enough of it, as `head` has: then there is nothing left to do.
 process.stdout.on("error", (error: Error & { code?: string }) => {

@@ -29,6 +29,18 @@ const FAMILIES: Family[] = [
     routes: () => import("./embeddings.ts"),
     jobs: () => import("./embeddings-jobs.ts"),
   },
+  {
+    id: "whisper",
+    fits: (_, config) => config?.model_type === "whisper",
+    routes: () => import("./whisper.ts"),
+    jobs: () => import("./whisper-jobs.ts"),
+  },
+  {
+    id: "detection",
+    fits: ({ category }) => category === "detection",
+    routes: () => import("./detection.ts"),
+    jobs: () => import("./detection-jobs.ts"),
+  },
 ];
 
 /** @throws UnusableModel */
