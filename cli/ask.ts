@@ -1,6 +1,7 @@
 // Asks a running server over its API, with the caller's key.
 
 import type { ErrorBody } from "@oxbow/contract";
+import { baseUrlOf } from "./base-url.ts";
 import { CommandError, EXIT } from "./exit.ts";
 import type { Env } from "./home.ts";
 
@@ -18,7 +19,7 @@ export interface Asker {
 export async function askList<T>(path: string, asker: Asker, env: Env): Promise<T[]> {
   const key = asker.key || env.OXBOW_API_KEY;
   if (!key) throw new CommandError("Set OXBOW_API_KEY, or give --key. `oxbow keys create` makes a key.");
-  const baseUrl = await baseUrlOf(asker, env);
+  const baseUrl = await baseUrlOf(asker.url, env);
   let response: Response;
   let body: unknown;
   try {
@@ -37,22 +38,6 @@ export async function askList<T>(path: string, asker: Asker, env: Env): Promise<
 }
 
 const TIMEOUT_MS = 10_000;
-
-/** Without a slash at the end, and with the `/v1` that people leave out. */
-async function baseUrlOf(asker: Asker, env: Env): Promise<string> {
-  const given = asker.url || env.OXBOW_BASE_URL;
-  if (given === undefined) {
-    const { loadPlace } = await import("../server/config.ts");
-    const { host, port } = loadPlace({ env });
-    const reached = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-    return `http://${reached.includes(":") ? `[${reached}]` : reached}:${port}/v1`;
-  }
-  if (!/^https?:/.test(given) || !URL.canParse(given)) {
-    throw new CommandError("The base URL must look like http://127.0.0.1:8080/v1.", EXIT.usage);
-  }
-  const url = given.replace(/\/+$/, "");
-  return url.endsWith("/v1") ? url : `${url}/v1`;
-}
 
 function isList<T>(body: unknown): body is { data: T[] } {
   return typeof body === "object" && body !== null && "data" in body && Array.isArray(body.data);
