@@ -3,16 +3,13 @@
 
 import type { ModelObject } from "@oxbow/contract";
 import type { Command } from "commander";
-import { askList } from "../ask.ts";
+import { type Asker, askList } from "../ask.ts";
+import type { Env } from "../home.ts";
 import { printJson, printTable } from "../output.ts";
 import { bytesText } from "../values.ts";
 import { openWeights } from "../weights.ts";
 
-type Env = Record<string, string | undefined>;
-
-interface ModelsOptions {
-  url?: string;
-  key?: string;
+interface ModelsOptions extends Asker {
   json?: boolean;
   catalogue?: boolean;
 }
@@ -44,7 +41,7 @@ async function models(options: ModelsOptions, env: Env): Promise<void> {
 
 async function showCatalogue({ json }: ModelsOptions, env: Env): Promise<void> {
   const { loadConfig } = await import("../../server/config.ts");
-  const { models } = loadConfig({ env });
+  const { models } = loadConfig({ env, keysElsewhere: true });
   const weights = await openWeights(env, undefined);
   const list = models.map(({ id, category, tier, parameters, contextTokens, weights: known }) => ({
     id,
