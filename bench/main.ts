@@ -1,28 +1,31 @@
-// `npm run bench`: what Oxbow costs, as ratios to yardsticks of the same run. Prints a table and writes it with machine and
-// commit to bench/results/. Parts by name: `npm run bench -- proxies`, `-- ready`, `-- llama`.
+// `npm run bench`: what Oxbow costs, as ratios to yardsticks of the same run. Prints tables and writes them with machine and
+// commit to bench/results/. Parts by name: `npm run bench -- proxies`, `-- streams`, `-- ready`, `-- llama`.
 
 import { mkdtempSync } from "node:fs";
-import { cpus, tmpdir, totalmem } from "node:os";
+import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { writeData } from "./data.ts";
 import { benchLlama } from "./llama.ts";
-import type { Target } from "./load.ts";
+import { callBody, run, type Target } from "./load.ts";
 import { findNginx, startNginx } from "./nginx.ts";
 import { answers, exists, freePort, startChild, waitUntil } from "./processes.ts";
-import { type Measure, measureCalls, measureStreams, median } from "./proxies.ts";
+import { type CallMeasure, measureCalls, measureStreams, median } from "./proxies.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const KEY = "benchmark-key-that-is-no-secret";
 const HEADERS = { authorization: `Bearer ${KEY}`, "content-type": "application/json" };
 const MODEL = "bench";
-const STREAMS = 1_000;
+const STREAMS = 3_000;
 
 const parts = process.argv.slice(2).filter((argument) => !argument.startsWith("-"));
 const wanted = (part: string) => parts.length === 0 || parts.includes(part);
 const rounds = Number(process.env.BENCH_ROUNDS ?? 5);
 
 const tables: Record<string, object[]> = {};
+/** Who else was at work: figures of a busy machine are for the moment, and not to be kept. */
+const loadBefore = loadavg()[0]!;
 if (wanted("proxies")) tables.proxies = (await benchProxies()).map(rounded);
+if (wanted("streams")) tables.streams = await benchStreams();
 if (wanted("ready")) tables.ready = [await benchReady()];
 if (wanted("llama")) {
   tables.llama = await benchLlama(async (env) => {
@@ -37,30 +40,70 @@ for (const [name, rows] of Object.entries(tables)) {
 console.log(`written to ${await save(tables)}`);
 process.exit(0);
 
-async function benchProxies(): Promise<Measure[]> {
-  const dir = mkdtempSync(join(tmpdir(), "oxbow-bench-"));
-  const socket = join(dir, "engine.sock");
+async function benchProxies(): Promise<CallMeasure[]> {
+  const socket = await startUpstream();
+  const targets = [await startBare(socket), await startServed()];
+  const nginx = await startNginxHere(socket);
+  if (nginx) targets.push(nginx);
+  return measureCalls(targets, MODEL, rounds);
+}
+
+/** Each in a process of its own, that has done nothing else. */
+async function benchStreams(): Promise<object[]> {
+  const socket = await startUpstream();
+  const starts = [() => startBare(socket), startServed, () => startNginxHere(socket)];
+  const measures: object[] = [];
+  for (const start of starts) {
+    const target = await start();
+    if (target) measures.push(await measureStreams(target, MODEL, STREAMS));
+  }
+  return measures;
+}
+
+/** @returns the unix socket of the fixed upstream */
+async function startUpstream(): Promise<string> {
+  const socket = join(mkdtempSync(join(tmpdir(), "oxbow-bench-")), "engine.sock");
   const config = { socket, models: [{ id: MODEL }], slots: 10_000, threads: 1, options: {} };
   startChild([process.execPath, join(import.meta.dir, "mock-worker.ts"), JSON.stringify(config)]);
   await waitUntil(exists(socket), "the fixed upstream");
+  return socket;
+}
 
-  const bare = await freePort();
-  const proxy = startChild([process.execPath, join(import.meta.dir, "bare-proxy.ts"), socket, String(bare)]);
-  const oxbow = await startOxbow({ OXBOW_DATA: writeData() });
-  const targets: Target[] = [
-    { name: "bare Bun proxy", url: url(bare), pid: proxy.pid, headers: HEADERS },
-    { name: "Oxbow", url: url(oxbow.port), pid: oxbow.process.pid, headers: HEADERS },
-  ];
+async function startBare(socket: string): Promise<Target> {
+  const port = await freePort();
+  const proxy = startChild([process.execPath, join(import.meta.dir, "bare-proxy.ts"), socket, String(port)]);
+  return listening({ name: "bare Bun proxy", url: url(port), pid: proxy.pid, headers: HEADERS });
+}
+
+async function startServed(): Promise<Target> {
+  const { port, process } = await startOxbow({ OXBOW_DATA: writeData() });
+  return listening({ name: "Oxbow", url: url(port), pid: process.pid, headers: HEADERS });
+}
+
+async function startNginxHere(socket: string): Promise<Target | null> {
   const binary = findNginx();
-  if (binary) {
-    const port = await freePort();
-    const nginx = startNginx(binary, socket, port);
-    process.on("exit", () => nginx.kill());
-    targets.push({ name: "nginx", url: url(port), pid: nginx.pid, headers: HEADERS });
-  } else console.error("nginx is not installed: its rows are left out (apt-get install nginx-light)");
-  await Bun.sleep(500);
+  if (!binary) {
+    console.error("nginx is not installed: its rows are left out (apt-get install nginx-light)");
+    return null;
+  }
+  const port = await freePort();
+  const nginx = startNginx(binary, socket, port);
+  process.on("exit", () => nginx.kill());
+  return listening({ name: "nginx", url: url(port), pid: nginx.pid, headers: HEADERS });
+}
 
-  return [...(await measureCalls(targets, MODEL, rounds)), ...(await measureStreams(targets, MODEL, STREAMS))];
+/** `target`, once it has answered a call. */
+async function listening(target: Target): Promise<Target> {
+  const answered = async () => {
+    try {
+      await run(target, callBody(MODEL), 1, 1);
+      return true;
+    } catch {
+      return false; // not listening yet
+    }
+  };
+  await waitUntil(answered, target.name);
+  return target;
 }
 
 /** From the start of the process to the first 200 of /ready, with the built-in model. */
@@ -95,10 +138,12 @@ function url(port: number): string {
   return `http://127.0.0.1:${port}/v1/chat/completions`;
 }
 
-function rounded(measure: Measure): object {
-  const tenth = (value: number | undefined) => (value === undefined ? undefined : Math.round(value * 10) / 10);
-  const hundredth = (value: number | undefined) => (value === undefined ? undefined : Math.round(value * 100) / 100);
-  return { ...measure, cpuUs: tenth(measure.cpuUs), wallUs: tenth(measure.wallUs), ratio: hundredth(measure.ratio) };
+/** Microseconds to tenths, ratios to hundredths. */
+function rounded({ scenario, target, cpuUs, wallUs, ...ratios }: CallMeasure): object {
+  const tenth = (value: number) => Math.round(value * 10) / 10;
+  const hundredth = (value: number | null) => (value === null ? null : Math.round(value * 100) / 100);
+  const rest = Object.fromEntries(Object.entries(ratios).map(([name, value]) => [name, hundredth(value)]));
+  return { scenario, target, cpuUs: tenth(cpuUs), wallUs: tenth(wallUs), ...rest };
 }
 
 async function save(results: object): Promise<string> {
@@ -113,6 +158,7 @@ async function save(results: object): Promise<string> {
     cores: cpus().length,
     memoryBytes: totalmem(),
     system: process.platform,
+    loadBefore: Math.round(loadBefore * 10) / 10,
   };
   const changed = git("status", "--porcelain") !== "";
   await Bun.write(

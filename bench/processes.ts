@@ -12,9 +12,9 @@ export function cpuMs(pid: number): number {
   return ns.reduce((sum, each) => sum + each, 0) / 1e6;
 }
 
-/** Memory that a process holds, in bytes. */
-export function residentBytes(pid: number): number {
-  return Number(readFileSync(`/proc/${pid}/statm`, "utf8").split(" ")[1]) * 4096;
+/** Memory of its own that a process holds, in bytes: without the files it has mapped, whose pages come and go. */
+export function heldBytes(pid: number): number {
+  return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
 }
 
 export async function waitUntil(check: () => boolean | Promise<boolean>, what: string, msMax = 60_000): Promise<void> {

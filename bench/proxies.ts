@@ -1,21 +1,32 @@
 // What the gateway costs beside a bare Bun proxy and nginx: processor time and wall time per request and per streamed
-// chunk, for a long prompt, and memory per open stream. All three stand before the same fixed upstream, in the same run,
-// and take turns, so that a slow moment of the machine hits all of them.
+// chunk, for a long prompt, and memory per open stream. All stand before the same fixed upstream, in the same run, and take
+// turns, so that a slow moment of the machine hits all of them. Oxbow runs as it ships: keys checked, plans admitted, the
+// queue passed, and every request settled on disk before its last byte leaves.
 
 import { callBody, openStreams, run, type Target } from "./load.ts";
-import { cpuMs, residentBytes } from "./processes.ts";
+import { cpuMs, heldBytes } from "./processes.ts";
 
-export interface Measure {
+/** Microseconds per unit (request or chunk), medians of the rounds. */
+export interface CallMeasure {
   scenario: string;
   target: string;
-  /** Microseconds of processor time per unit (request or chunk), the median of the rounds. */
-  cpuUs?: number;
-  /** Microseconds from start to end of all calls, divided by the units. */
-  wallUs?: number;
-  /** Bytes of memory per open stream. */
-  bytesPerStream?: number;
-  /** Median over the rounds of this target's figure by the bare proxy's of the same round. */
-  ratio?: number;
+  /** Processor time, all threads. */
+  cpuUs: number;
+  /** From start to end of all calls, divided by the units. */
+  wallUs: number;
+  /** `cpuUs` by the bare proxy's of the same round: the median, and what the rounds lay between. */
+  toBare: number;
+  toBareMin: number;
+  toBareMax: number;
+  /** The same by nginx's; null without nginx. */
+  toNginx: number | null;
+}
+
+export interface StreamMeasure {
+  target: string;
+  streams: number;
+  /** Bytes of memory for each. */
+  bytesPerStream: number;
 }
 
 interface Scenario {
@@ -27,15 +38,17 @@ interface Scenario {
   units: number;
 }
 
-const CHUNKS = 200;
+const CHUNKS = 100;
 
 export function scenarios(model: string): Scenario[] {
   return [
-    { name: "whole answer, per request", body: callBody(model), calls: 8_000, parallel: 16, units: 1 },
+    { name: "whole answer, 16 callers, per request", body: callBody(model), calls: 8_000, parallel: 16, units: 1 },
+    { name: "whole answer, 64 callers, per request", body: callBody(model), calls: 8_000, parallel: 64, units: 1 },
     {
-      name: "streamed, per chunk",
-      body: callBody(model, { chunks: CHUNKS, gapMs: 4 }),
-      calls: 96,
+      // Slow enough that chunks stay apart: where the machine is saturated they merge, and cost less than they do.
+      name: "streamed, 32 callers, per chunk",
+      body: callBody(model, { chunks: CHUNKS, gapMs: 8 }),
+      calls: 64,
       parallel: 32,
       units: CHUNKS,
     },
@@ -43,61 +56,71 @@ export function scenarios(model: string): Scenario[] {
   ];
 }
 
+type Sample = Pick<CallMeasure, "cpuUs" | "wallUs">;
+
 /** @param rounds each target runs each scenario this often, in turn; the first target is the yardstick */
-export async function measureCalls(targets: Target[], model: string, rounds: number): Promise<Measure[]> {
-  const results: Measure[] = [];
+export async function measureCalls(targets: Target[], model: string, rounds: number): Promise<CallMeasure[]> {
+  const results: CallMeasure[] = [];
   for (const scenario of scenarios(model)) {
-    const samples = new Map(targets.map((target) => [target.name, [] as { cpu: number; wall: number }[]]));
+    console.error(`${scenario.name}: warming up, then ${rounds} rounds`);
+    const samples = new Map(targets.map((target) => [target.name, [] as Sample[]]));
     // A server that runs for days is measured as one: code that has been compiled, not code that is being compiled.
-    for (const target of targets) await run(target, scenario.body, scenario.calls, scenario.parallel);
+    for (let warmUps = 0; warmUps < 2; warmUps++) {
+      for (const target of targets) await run(target, scenario.body, scenario.calls, scenario.parallel);
+    }
     for (let round = 0; round < rounds; round++) {
       for (const target of targets) samples.get(target.name)!.push(await sample(target, scenario));
     }
-    const yardstick = samples.get(targets[0]!.name)!;
+    const bare = samples.get(targets[0]!.name)!;
+    const nginx = samples.get("nginx");
     for (const { name } of targets) {
       const mine = samples.get(name)!;
+      const toBare = ratios(mine, bare);
       results.push({
         scenario: scenario.name,
         target: name,
-        cpuUs: median(mine.map(({ cpu }) => cpu)),
-        wallUs: median(mine.map(({ wall }) => wall)),
-        ratio: median(mine.map(({ cpu }, round) => cpu / yardstick[round]!.cpu)),
+        cpuUs: median(mine.map(({ cpuUs }) => cpuUs)),
+        wallUs: median(mine.map(({ wallUs }) => wallUs)),
+        toBare: median(toBare),
+        toBareMin: Math.min(...toBare),
+        toBareMax: Math.max(...toBare),
+        toNginx: nginx ? median(ratios(mine, nginx)) : null,
       });
     }
   }
   return results;
 }
 
-async function sample(target: Target, { body, calls, parallel, units }: Scenario) {
+function ratios(mine: Sample[], others: Sample[]): number[] {
+  return mine.map(({ cpuUs }, round) => cpuUs / others[round]!.cpuUs);
+}
+
+async function sample(target: Target, { body, calls, parallel, units }: Scenario): Promise<Sample> {
   const cpu = cpuMs(target.pid);
   const start = performance.now();
   await run(target, body, calls, parallel);
   const scale = 1_000 / (calls * units);
-  return { cpu: (cpuMs(target.pid) - cpu) * scale, wall: (performance.now() - start) * scale };
+  return { cpuUs: (cpuMs(target.pid) - cpu) * scale, wallUs: (performance.now() - start) * scale };
 }
 
-/** Memory that `count` open and silent streams take, each. */
-export async function measureStreams(targets: Target[], model: string, count: number): Promise<Measure[]> {
-  const results: Measure[] = [];
-  for (const target of targets) {
-    // Once before, so that what is kept for ever is not counted.
-    (await openStreams(target, callBody(model, { idle: true }), Math.ceil(count / 10)))();
-    await Bun.sleep(SETTLE_MS);
-    const before = residentBytes(target.pid);
-    const close = await openStreams(target, callBody(model, { idle: true }), count);
-    await Bun.sleep(SETTLE_MS);
-    results.push({
-      scenario: `${count} open streams, per stream`,
-      target: target.name,
-      bytesPerStream: Math.round((residentBytes(target.pid) - before) / count),
-    });
-    close();
-    await Bun.sleep(SETTLE_MS);
-  }
-  return results;
+/** Memory that `count` open and silent streams take, each. @param target a process that has done nothing else */
+export async function measureStreams(target: Target, model: string, count: number): Promise<StreamMeasure> {
+  console.error(`${count} open streams: ${target.name}`);
+  const body = callBody(model, { idle: true });
+  // Some before, which stay: what the first ones alone take is not counted, and nothing is freed while it is counted.
+  const closeFirst = await openStreams(target, body, Math.ceil(count / 10));
+  await Bun.sleep(SETTLE_MS);
+  const before = heldBytes(target.pid);
+  const close = await openStreams(target, body, count);
+  await Bun.sleep(SETTLE_MS);
+  const bytesPerStream = Math.round((heldBytes(target.pid) - before) / count);
+  close();
+  closeFirst();
+  return { target: target.name, streams: count, bytesPerStream };
 }
 
-const SETTLE_MS = 1_500;
+/** Until memory that was only needed for opening has been given back. */
+const SETTLE_MS = 3_000;
 
 export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

@@ -50,7 +50,7 @@ export function simulate(options: SimulationOptions): GroupResult[] {
   const { slots, serviceMsMean, accounts, fifo = false } = options;
   const clock = createClock();
   const random = createRandom(options.seed);
-  const queue = createQueue<null>({
+  const queue = createQueue<"slot">({
     classes: fifo ? [{ id: "all", floor: 0, depthMax: 1e9, waitMsMax: 1e9 }] : options.classes,
     now: clock.now,
     after: clock.after,
@@ -69,13 +69,13 @@ export function simulate(options: SimulationOptions): GroupResult[] {
     const counts = clock.now() >= options.warmUpMs;
     const priority = fifo ? "all" : account.priority;
     if (counts) group.came++;
-    const go = (turn: Turn<null>) => {
+    const go = (turn: Turn<"slot">) => {
       if (counts) group.waits.push(turn.waitedMs);
       serve(turn);
     };
     if (free > 0 && queue.size === 0) {
       free--;
-      go(queue.pass(priority, null));
+      go(queue.pass(priority, "slot"));
       return;
     }
     const caller = new AbortController();
@@ -97,10 +97,10 @@ export function simulate(options: SimulationOptions): GroupResult[] {
     }
   }
 
-  function serve(turn: Turn<null>): void {
+  function serve(turn: Turn<"slot">): void {
     clock.after(exponential(random, serviceMsMean), () => {
       turn.done();
-      if (queue.size > 0) queue.give(null);
+      if (queue.size > 0) queue.give("slot");
       else free++;
     });
   }

@@ -6,6 +6,7 @@ import project from "../package.json" with { type: "json" };
 import { addAccounts } from "./commands/accounts.ts";
 import { addDeploy } from "./commands/deploy.ts";
 import { addKeys } from "./commands/keys.ts";
+import { addMirror } from "./commands/mirror.ts";
 import { addModels } from "./commands/models.ts";
 import { addPlans } from "./commands/plans.ts";
 import { addPull } from "./commands/pull.ts";
@@ -33,6 +34,7 @@ addPull(program, process.env);
 addWeights(program, process.env);
 addUsage(program, process.env);
 addSplit(program, process.env);
+addMirror(program, process.env);
 
 // Whoever reads the output may have had enough of it, as `head` has: then there is nothing left to do.
 process.stdout.on("error", (error: Error & { code?: string }) => {

@@ -178,13 +178,19 @@ export interface RemoteKind {
   sleep?: { down: string; up: string; state: string; field: string };
   /** Counts the tokens of a prompt without answering it. */
   count?: { path: string; field: string };
+  /** Whether connections are used again. */
+  keepAlive: boolean;
   /** When a stream tells its token counts. */
   usage: "always" | "asked";
+  /** Fields of its own that a caller has no business to send. */
+  privateFields: string[];
   /** Fields and roles of a call that it knows by another name. */
   rename: Record<string, string>;
   roles: Record<string, string>;
   /** Ways of choosing a tool that it obeys: see engines/tool-choice.ts. */
   toolChoices: string[];
+  /** Names from the table in engines/call-repairs.ts. */
+  callRepairs: string[];
   /** Names from the table of repairs in engines/repairs.ts. */
   repairs: string[];
   /** What its refusals mean: `text` is a regular expression, `as` a row of the error table. */

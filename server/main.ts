@@ -16,6 +16,7 @@ import { createMetrics } from "./metrics/metrics.ts";
 import { createReload } from "./reload.ts";
 import { createReport } from "./report.ts";
 import { createRequestLog } from "./request-log.ts";
+import { createSecondCall } from "./second-call.ts";
 import { lockHome, openStore } from "./store/store.ts";
 import { createTraces } from "./traces/traces.ts";
 import { createTraffic } from "./traffic/traffic.ts";
@@ -63,6 +64,7 @@ export async function start(options: StartOptions): Promise<void> {
     refusals: () => admission.refusals(),
     ledger: () => ledger.counts(),
     streams: () => gateway.streams(),
+    mirrors: () => traffic.mirrors(),
   });
   const ledger = await openLedger({
     home: config.home,
@@ -136,7 +138,19 @@ export async function start(options: StartOptions): Promise<void> {
   let draining = false;
   fleet.onChange((status) => draining || report.model(status));
   const traces = await createTraces({ ...config.traces, version: config.version, random: Math.random, log });
-  const traffic = createTraffic({ table: config.traffic, home: config.home, now: Date.now, log });
+  const traffic = createTraffic({
+    table: config.traffic,
+    home: config.home,
+    send: createSecondCall({
+      fleet,
+      waiting: () => admission.counts().waiting,
+      priority: config.queue.at(-1)?.id,
+    }),
+    answerMsMax: config.limits.answerMsMax,
+    random: Math.random,
+    now: Date.now,
+    log,
+  });
   const gateway = createGateway({
     accounts,
     ledger,

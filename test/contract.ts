@@ -4,6 +4,7 @@
 import { headerOf, type Message, statusOf } from "./http.ts";
 import { imageStreamViolations } from "./images-rules.ts";
 import { eventSchemaOf, type SchemaName, violationsOf as shapeViolations } from "./oracle/oracle.ts";
+import { ownViolations } from "./oracle/own.ts";
 import { RESPONSE_WHOLE_RULES, RESPONSES_STREAM_RULES, seenResponsesStream } from "./responses-rules.ts";
 import { CHAT_STREAM_RULES, CHAT_WHOLE_RULES, FRAMING_RULES, isEnvelope, type Rule } from "./rules.ts";
 import { seenStream } from "./stream.ts";
@@ -61,7 +62,9 @@ function bodyViolations(path: string, request: Message, response: Message, mayBe
   if (typeof body !== "object" || body === null) return [`not a JSON object: ${raw.slice(0, 300)}`];
   const seen = { raw, contentType: type, body: body as Record<string, unknown>, request: asked(request) };
   const schema = wholeSchema(path);
+  const method = request.startLine.split(" ")[0]!;
   return [
+    ...ownViolations(method, path, status, body),
     ...(schema ? shapeViolations(schema, body) : []),
     ...(path === "/v1/chat/completions" ? broken(CHAT_WHOLE_RULES, seen) : []),
     ...(path === "/v1/responses" ? broken(RESPONSE_WHOLE_RULES, seen) : []),
@@ -120,7 +123,7 @@ function wholeSchema(path: string): SchemaName | null {
   if (path === "/v1/models") return "ListModelsResponse";
   if (path.startsWith("/v1/models/")) return "Model";
   if (path === "/v1/responses") return "Response";
-  if (path.startsWith("/v1/images/")) return "ImagesResponse";
+  if (/^\/v1\/images\/(generations|edits)$/.test(path)) return "ImagesResponse";
   return null;
 }
 

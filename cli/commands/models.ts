@@ -1,9 +1,12 @@
-// `oxbow models`: what a running server can be asked for, and whether it is warm.
+// `oxbow models`: what a running server can be asked for, and whether it is warm; or what the catalogue knows, and whether
+// its weights are on this machine.
 
 import type { ErrorBody, ModelList, ModelObject } from "@oxbow/contract";
 import type { Command } from "commander";
 import { CommandError, EXIT } from "../exit.ts";
 import { printJson, printTable } from "../output.ts";
+import { bytesText } from "../values.ts";
+import { openWeights } from "../weights.ts";
 
 type Env = Record<string, string | undefined>;
 
@@ -11,6 +14,7 @@ interface ModelsOptions {
   url?: string;
   key?: string;
   json?: boolean;
+  catalogue?: boolean;
 }
 
 export function addModels(program: Command, env: Env): void {
@@ -19,11 +23,16 @@ export function addModels(program: Command, env: Env): void {
     .description("show what a running server serves, and in what state it is")
     .option("--url <url>", "base URL of the server (OXBOW_BASE_URL, or where `oxbow up` would listen)")
     .option("--key <key>", "API key; the environment (OXBOW_API_KEY) keeps it out of the shell's history")
+    .option("--catalogue", "without a server: every model of the catalogue, and whether its weights are here")
     .option("--json", "print JSON")
     .action((options: ModelsOptions) => models(options, env));
 }
 
 async function models(options: ModelsOptions, env: Env): Promise<void> {
+  if (options.catalogue) {
+    await showCatalogue(options, env);
+    return;
+  }
   const key = options.key || env.OXBOW_API_KEY;
   if (!key) throw new CommandError("Set OXBOW_API_KEY, or give --key. `oxbow keys create` makes a key.");
   const list = await fetchModels(await baseUrlOf(options, env), key);
@@ -33,6 +42,37 @@ async function models(options: ModelsOptions, env: Env): Promise<void> {
   }
   const rows = list.map((model) => [model.id, model.category, model.tier, contextOf(model), stateOf(model)]);
   printTable(["ID", "CATEGORY", "TIER", "CONTEXT", "STATE"], rows);
+}
+
+async function showCatalogue({ json }: ModelsOptions, env: Env): Promise<void> {
+  const { loadConfig } = await import("../../server/config.ts");
+  const { models } = loadConfig({ env });
+  const weights = await openWeights(env, undefined);
+  const list = models.map(({ id, category, tier, parameters, contextTokens, weights: known }) => ({
+    id,
+    category,
+    tier,
+    parameters: parameters ?? null,
+    contextTokens,
+    /** What `oxbow pull` brings. */
+    repository: known?.gguf?.hub ?? known?.hub ?? null,
+    bytes: known?.gguf ? (known.gguf.bytes ?? null) : (known?.bytes ?? null),
+    gated: known?.gated ?? false,
+    pulled: weights.pathOf(id),
+  }));
+  if (json) {
+    printJson(list);
+    return;
+  }
+  const rows = list.map(({ id, category, contextTokens, repository, bytes, pulled }) => [
+    id,
+    category,
+    contextTokens === null ? "-" : String(contextTokens),
+    repository ?? "-",
+    bytes === null ? "-" : bytesText(bytes),
+    pulled === null ? "-" : "pulled",
+  ]);
+  printTable(["ID", "CATEGORY", "CONTEXT", "WEIGHTS", "SIZE", "HERE"], rows);
 }
 
 /** Without a slash at the end, and with the `/v1` that people leave out. */

@@ -2,6 +2,7 @@
 export * from "./chat.ts";
 export * from "./chat-answer.ts";
 export * from "./completions.ts";
+export * from "./detections.ts";
 export * from "./embeddings.ts";
 export * from "./errors.ts";
 export * from "./form.ts";

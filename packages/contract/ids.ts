@@ -2,7 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 
-export type IdPrefix = "chatcmpl-" | "cmpl-" | "call_" | "req_" | "resp_" | "msg_" | "fc_" | "rs_";
+export type IdPrefix = "chatcmpl-" | "cmpl-" | "call_" | "req_" | "resp_" | "det_" | "msg_" | "fc_" | "rs_";
 
 /** A new identifier: `req_` and 32 hex digits; the others 29 letters and digits (`call_` 24), as OpenAI's have. */
 export function newId(prefix: IdPrefix): string {

@@ -8,7 +8,7 @@
 //   GET /health               200 WorkerHealth, whatever the state
 //   GET /metrics              Prometheus text
 //   GET /v1/models            the wire
-//   POST /v1/chat/completions, /v1/completions, /v1/embeddings,
+//   POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/images/detections,
 //     /v1/audio/transcriptions, /v1/audio/translations, /v1/audio/speech
 //   POST /v1/count            PromptCount, for the body of a call to the path in the field x-oxbow-path; nothing is generated
 // A call that carries `x-oxbow-usage: 1` wants its tokens counted: an answer that is a stream says so with the same header
@@ -22,6 +22,8 @@ import type { DiffusionCard } from "./images.ts";
 export interface WorkerHealth {
   state: "loading" | "warm";
   progress: number;
+  /** Of a warm one with one model: tokens of prompt and answer together that a request really has, where it knows. */
+  contextTokens?: number;
 }
 
 /** The header field by which the gateway asks for a stream's token counts, and the worker says that they will come. */
@@ -101,6 +103,8 @@ export interface EmbeddingCard {
 export interface DetectionCard {
   /** What it can name, in the order of its outputs. */
   classes: string[];
-  /** Width and height of the square that it looks at, where its file does not fix them. */
-  inputPixels: number;
+  /** Width and height of the square that it looks at, where its file does not fix them: 640. */
+  inputPixels?: number;
+  /** Two boxes of a class that overlap by more than this share of both together are one object: 0.7. */
+  overlapMax?: number;
 }

@@ -115,6 +115,7 @@ export function createEngine(options: EngineOptions): Engine {
     timeout: false,
     // A redirect would repeat the prompt, and the key, to a host that nobody configured.
     redirect: "manual",
+    ...(remote?.keepAlive === false ? { keepalive: false } : {}),
   } as const;
   const always: Record<string, string> = { "accept-encoding": "identity" };
   if (options.apiKey) always.authorization = `Bearer ${options.apiKey}`;

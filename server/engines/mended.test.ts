@@ -23,10 +23,13 @@ afterAll(() => server.stop(true));
 const CHAT = "/v1/chat/completions";
 const remoteOf = (repairs: string[]): RemoteKind => ({
   health: "/health",
+  keepAlive: true,
   usage: "asked",
+  privateFields: [],
   rename: {},
   roles: {},
   toolChoices: [...TOOL_CHOICES],
+  callRepairs: [],
   refusals: [],
   repairs,
 });
@@ -263,6 +266,10 @@ const MUTATIONS: Record<string, Mutation> = {
       one.choices?.[0]?.finish_reason ? [one, { ...one, choices: [{ ...one.choices[0], delta: {} }] }] : [one],
     ),
   "empty lists of calls": eachChoice(({ delta }) => set(delta, { tool_calls: delta?.tool_calls ?? [] })),
+  "calls in the older field too": eachChoice(({ delta }) => {
+    const call = delta?.tool_calls?.[0];
+    if (delta) set(delta, { function_call: call ? call.function : null });
+  }),
   "calls that are null": eachChoice(({ delta }) => set(delta, { tool_calls: delta?.tool_calls ?? null })),
   "calls from 1": eachCall((call) => set(call, { index: call.index! + 1 })),
   "calls without index": eachCall(without("index")),

@@ -11,16 +11,19 @@ interface Asked {
   path: string;
   headers: Headers;
   body: Record<string, unknown>;
+  /** Of the connection, on the other side. */
+  port: number | undefined;
 }
 const asked: Asked[] = [];
 const answers = new Map<string, (call: Asked) => Response>();
 const server = Bun.serve({
   port: 0,
   hostname: "127.0.0.1",
-  async fetch(request) {
+  async fetch(request, here) {
     const { pathname, search } = new URL(request.url);
+    const port = here.requestIP(request)?.port;
     const text = await request.text();
-    const call = { path: pathname + search, headers: request.headers, body: text ? JSON.parse(text) : {} };
+    const call = { path: pathname + search, headers: request.headers, body: text ? JSON.parse(text) : {}, port };
     asked.push(call);
     return answers.get(pathname)?.(call) ?? new Response("Not Found", { status: 404 });
   },
@@ -119,6 +122,33 @@ describe("what goes out", () => {
     expect(headers.get("x-llm-d-inference-fairness-id")).toBe("t1");
     expect(body.priority).toBeUndefined();
     expect((await sent("vllm", call, { tenant: "t1" })).body.cache_salt).toBe("t1");
+  });
+
+  test("has none of the fields by which a caller could reach inside an engine, and ours in their place", async () => {
+    for (const kind of ["vllm", "sglang", "router", "llama-server"]) {
+      const fields = kinds[kind]!.remote!.privateFields;
+      expect([kind, fields.length > 0]).toEqual([kind, true]);
+      const private_ = Object.fromEntries(fields.map((name) => [name, "mine"]));
+      expect((await sent(kind, { ...call, ...private_, top_k: 5 })).body).toEqual({
+        ...call,
+        model: "org/Theirs-7B",
+        top_k: 5,
+      });
+    }
+    const engine = engineOf("vllm");
+    engine.learn({ prioritySupported: true });
+    const jumping = bytes({ ...call, priority: -100, cache_salt: "theirs" });
+    await engine.call(CHAT, jumping, { signal, model: "ours", priority: "best_effort", tenant: "t1" });
+    expect(asked.at(-1)!.body).toMatchObject({ priority: 30, cache_salt: "t1" });
+  });
+
+  test("goes over a connection of its own where the server closes idle ones", async () => {
+    const ports = async (kind: string) => {
+      const from = asked.length;
+      for (let round = 0; round < 3; round++) await sent(kind, call);
+      return new Set(asked.slice(from).map(({ port }) => port)).size;
+    };
+    expect([await ports("vllm"), await ports("openai")]).toEqual([3, 1]);
   });
 
   test("leaves what is no JSON alone", async () => {

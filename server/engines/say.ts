@@ -3,6 +3,7 @@
 
 import { renameModel } from "@oxbow/contract";
 import type { PriorityRule, RemoteKind } from "../config.ts";
+import { CALL_REPAIRS } from "./call-repairs.ts";
 import type { SendOptions } from "./engine.ts";
 import { chosen } from "./tool-choice.ts";
 
@@ -43,7 +44,9 @@ export function say(path: string, body: Uint8Array, options: SendOptions, speech
   const said = { path, headers, model, name, asked, stream, wantsUsage: wish?.include_usage === true };
   if (asked === null) return { ...said, body: name === null ? body : renameModel(body, name) };
 
-  const changes: Json = { ...priorityOf(speech, options.priority), ...tenantOf(remote, options.tenant) };
+  const changes: Json = {};
+  for (const field of remote.privateFields) if (asked[field] !== undefined) changes[field] = undefined;
+  Object.assign(changes, priorityOf(speech, options.priority), tenantOf(remote, options.tenant));
   if (name !== null && asked.model !== name) changes.model = name;
   if (stream && !said.wantsUsage && remote.usage === "asked" && TELLS_USAGE.has(path)) {
     changes.stream_options = { ...wish, include_usage: true };
@@ -54,7 +57,8 @@ export function say(path: string, body: Uint8Array, options: SendOptions, speech
     changes[theirs] ??= asked[ours];
   }
   Object.assign(changes, chosen(asked, remote.toolChoices));
-  const messages = rolesOf(asked.messages, remote.roles);
+  for (const name of remote.callRepairs) Object.assign(changes, CALL_REPAIRS[name]!.changes({ ...asked, ...changes }));
+  const messages = rolesOf(changes.messages ?? asked.messages, remote.roles);
   if (messages !== null) changes.messages = messages;
   if (Object.keys(changes).length === 0) return { ...said, body };
   return { ...said, body: new TextEncoder().encode(JSON.stringify({ ...asked, ...changes })) };

@@ -46,6 +46,8 @@ export interface ModelStatus {
   state: ModelState;
   /** 0 to 1 while loading. */
   progress?: number;
+  /** What a request has for prompt and answer, where its engine says so. */
+  contextTokens?: number;
   /** Why it failed, or why it is loading again. */
   reason?: string;
   simulated: boolean;

@@ -10,6 +10,10 @@ interface Proof {
 /** A kind that carries these is asked for them: weights that hold numbers which are none make answers all the same. */
 const LOGPROBS = "logprobs";
 
+/** An image of 8 by 8 grey pixels. */
+const GREY =
+  "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAMAAADz0U65AAAAA1BMVEWAgICQdD0xAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADElEQVQImWNgoA4AAABIAAF7pRHIAAAAAElFTkSuQmCC";
+
 /** How a model of each category is asked for the least it can do. A category without a row counts on the worker's word. */
 const PROOFS: Record<string, (model: string, engine: Engine) => Proof> = {
   chat: oneToken,
@@ -18,6 +22,7 @@ const PROOFS: Record<string, (model: string, engine: Engine) => Proof> = {
   // Audio has no row: a model that hears wants a recording, one that speaks a voice of its own. Their workers prove
   // themselves before they say that they are warm.
   embeddings: (model) => ({ path: "/v1/embeddings", body: { model, input: "Hello" } }),
+  detection: (model) => ({ path: "/v1/images/detections", body: { model, image: GREY } }),
   images: (model) => ({ path: "/v1/images/generations", body: { model, ...SMALL_IMAGE } }),
 };
 

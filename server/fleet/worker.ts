@@ -10,7 +10,8 @@ export type WorkerState =
   | { state: "cold" }
   /** `reason`: why it is loading again. */
   | { state: "loading"; progress: number; reason?: string }
-  | { state: "warm" }
+  /** `contextTokens`: what a request really has, where the worker says so. */
+  | { state: "warm"; contextTokens?: number }
   | { state: "failed"; reason: string };
 
 export interface Worker {
@@ -150,12 +151,12 @@ export function createWorker(options: WorkerOptions): Worker {
     let warmAt: number | undefined;
     let trouble: string | undefined;
     const loaded = load(gone.signal, again).then(
-      () => {
+      (found) => {
         if (gone.signal.aborted) return;
         warmAt = clock.now();
         loadMsLast = warmAt - startAt;
         log.info({ engine: id, loadMs: Math.round(loadMsLast) }, "worker warm");
-        enter({ state: "warm" });
+        enter({ state: "warm", ...found });
       },
       (cause) => {
         if (gone.signal.aborted) return;
@@ -177,7 +178,8 @@ export function createWorker(options: WorkerOptions): Worker {
   }
 
   /** Resolves when the worker has loaded and proved itself. */
-  async function load(gone: AbortSignal, again: { reason?: string }) {
+  async function load(gone: AbortSignal, again: { reason?: string }): Promise<{ contextTokens?: number }> {
+    let found: { contextTokens?: number } = {};
     let progress = 0;
     let pollMs = POLL_MS_MIN;
     const leftMs = () => startAt + options.loadMsMax - clock.now();
@@ -189,7 +191,10 @@ export function createWorker(options: WorkerOptions): Worker {
       else if (heardAt !== undefined && clock.now() - heardAt > SILENT_MS_MAX) {
         throw new Error(`It said nothing for ${SILENT_MS_MAX / 1000} s while it loaded.`);
       }
-      if (health?.state === "warm") break;
+      if (health?.state === "warm") {
+        found = health.contextTokens === undefined ? {} : { contextTokens: health.contextTokens };
+        break;
+      }
       if (health !== null && health.progress > progress) {
         progress = health.progress;
         enter({ state: "loading", progress, ...again });
@@ -202,6 +207,7 @@ export function createWorker(options: WorkerOptions): Worker {
     const tooLate = new AbortController();
     const timer = setTimeout(() => tooLate.abort(new Error(late)), leftMs());
     await options.prove(AbortSignal.any([gone, tooLate.signal])).finally(() => clearTimeout(timer));
+    return found;
   }
 
   return {
@@ -281,9 +287,10 @@ async function fetchHealth(socket: string, gone: AbortSignal): Promise<WorkerHea
 
 function readHealth(value: unknown): WorkerHealth | null {
   if (typeof value !== "object" || value === null) return null;
-  const { state, progress } = value as Record<string, unknown>;
+  const { state, progress, contextTokens } = value as Record<string, unknown>;
   if ((state !== "warm" && state !== "loading") || typeof progress !== "number") return null;
-  return { state, progress: Math.min(1, Math.max(0, progress)) };
+  const context = Number.isSafeInteger(contextTokens) ? { contextTokens: contextTokens as number } : {};
+  return { state, progress: Math.min(1, Math.max(0, progress)), ...context };
 }
 
 /** The worker's own word on why it can never be started, when it says so. */

@@ -6,6 +6,7 @@ import type { Caller } from "../accounts/accounts.ts";
 import type { Model } from "../config.ts";
 import type { RequestRecord } from "../metrics/metrics.ts";
 import type { Trace } from "../traces/traces.ts";
+import type { Copy } from "../traffic/traffic.ts";
 import { createRecord } from "./record.ts";
 import type { Rooms } from "./rooms.ts";
 
@@ -23,6 +24,8 @@ export interface Exchange {
   record: RequestRecord;
   /** What answers in place of the model that was asked for; null: that model does. */
   served: Model | null;
+  /** Who is told of the answer besides the caller; null: nobody. */
+  copy: Copy | null;
   /** null: it is not traced. */
   trace: Trace | null;
 }
@@ -40,7 +43,7 @@ export function createExchange(request: Request, path: string, rooms: Rooms): Ex
   const id = newId("req_");
   const record = createRecord(id, request);
   const startedMs = performance.now();
-  return { request, id, startedMs, path, rooms, caller: null, record, served: null, trace: null };
+  return { request, id, startedMs, path, rooms, caller: null, record, served: null, copy: null, trace: null };
 }
 
 /** The fields of every answer, with `more` on top. */

@@ -6,6 +6,7 @@ import type { Model } from "../config.ts";
 import { createCatalogue } from "./catalogue.ts";
 import { chat } from "./endpoints/chat.ts";
 import { completions } from "./endpoints/completions.ts";
+import { detections } from "./endpoints/detections.ts";
 import { embeddings } from "./endpoints/embeddings.ts";
 import { blob, imageEdits, imageGenerations, imageVariations } from "./endpoints/images.ts";
 import { metrics } from "./endpoints/metrics.ts";
@@ -34,6 +35,7 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
   "/v1/embeddings": { POST: embeddings },
   "/v1/responses": { POST: responses },
   "/v1/responses/*": { GET: storedResponse, DELETE: storedResponse, POST: storedResponse },
+  "/v1/images/detections": { POST: detections },
   "/v1/audio/transcriptions": { POST: transcriptions },
   "/v1/audio/translations": { POST: translations },
   "/v1/audio/speech": { POST: speech },

@@ -50,6 +50,7 @@ export function conclude(exchange: Exchange, status: number): void {
     record.plan = `${caller.plan.id}@${caller.plan.version}`;
   }
   rooms.observe(record);
+  exchange.copy?.end(record);
   exchange.trace?.end(`${record.method} ${record.endpoint}`, attributesOf(record), record.code);
 }
 

@@ -198,12 +198,21 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
       (engine, signal) => begin(exchange, call, sent, ticket.priority, engine, signal),
     );
     settlement.began();
+    exchange.copy = copyOf(exchange, call, sent);
+    if (answer.kind === "whole") exchange.copy?.push(answer.bytes);
     const clampedTo = ticket.clamped ? ticket.outputTokensMax : null;
     return { answer, first, units: ticket.units, clampedTo, settlement };
   } catch (error) {
     settlement.failed(error);
     throw error;
   }
+}
+
+/** Of calls whose body is JSON, some are looked at a second time. */
+function copyOf({ rooms, caller, served }: Exchange, { model, path }: RelayCall, { bytes, contentType }: Sent) {
+  if (contentType !== undefined) return null;
+  const { accountId } = caller!;
+  return rooms.traffic.begun({ model: model.id, served: (served ?? model).id, accountId, path, body: bytes });
 }
 
 /** Sends the call to one engine, and resolves when its answer has begun: with what came first, if it comes in pieces. */

@@ -25,7 +25,7 @@ export interface Rooms {
   /** How the quota of the caller's day stands. */
   usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;
   metrics: MetricsPage;
-  traffic: Pick<Traffic, "sideOf">;
+  traffic: Pick<Traffic, "sideOf" | "begun">;
   traces: Pick<Traces, "begin">;
   /** Told of every request at its end. */
   observe: (record: RequestRecord) => void;

@@ -150,6 +150,7 @@ export function sendStream(
 
   function deliver(frame: Frame | null): void | Promise<void> {
     if (ended) return;
+    if (frame !== null) exchange.copy?.push(frame.bytes);
     if (frame === null) return fail(new ApiError("engine_interrupted", "The engine broke off. Try again."));
     waitingForEngine = false;
     started = true;

@@ -27,7 +27,7 @@ export function createMetrics(sources: Sources) {
     samples: () => commits.samples(COMMIT, {}),
   };
   const families = [...requests.families(), ...stateFamilies(sources), commitFamily, ...own.families];
-  const registry = createRegistry(families, () => sources.more?.() ?? []);
+  const registry = createRegistry(families);
   return {
     /** Counts a request that has ended. Once for each. */
     observe: requests.observe,

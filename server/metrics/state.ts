@@ -14,8 +14,8 @@ export interface Sources {
   ledger: () => LedgerCounts;
   /** Streams that are open. */
   streams: () => number;
-  /** More families, of rooms that not every server has. */
-  more?: () => Family[];
+  /** Calls that were sent to a second engine, by the model that was asked for. */
+  mirrors: () => { model: string; counts: { compared: number; dropped: number } }[];
 }
 
 export interface QueueCounts {
@@ -87,6 +87,17 @@ export function stateFamilies(sources: Sources): Family[] {
         ),
     ),
     gauge("oxbow_streams_open", "Streams that are being sent.", () => [{ labels: {}, value: sources.streams() }]),
+    {
+      name: "oxbow_mirrored_total",
+      help: "Calls that were to be sent to a second engine: compared, or dropped because there was no room.",
+      type: "counter",
+      samples: () =>
+        sources
+          .mirrors()
+          .flatMap(({ model, counts }) =>
+            Object.entries(counts).map(([how, value]) => ({ labels: { model, how }, value })),
+          ),
+    },
     ...ledgerFamilies(sources.ledger),
   ];
 }

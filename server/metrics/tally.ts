@@ -22,18 +22,10 @@ export interface Family {
   samples: () => Sample[];
 }
 
-/** @param more families that come and go, asked at every scrape */
-export function createRegistry(families: readonly Family[], more: () => readonly Family[] = () => []) {
-  const fixed = registryOf(families);
-  return {
-    contentType: fixed.contentType,
-    /** What one scrape says. */
-    async render(): Promise<string> {
-      const others = more();
-      const text = await fixed.metrics();
-      return others.length === 0 ? text : `${text}${await registryOf(others).metrics()}`;
-    },
-  };
+/** What one scrape says. */
+export function createRegistry(families: readonly Family[]) {
+  const registry = registryOf(families);
+  return { contentType: registry.contentType, render: (): Promise<string> => registry.metrics() };
 }
 
 function registryOf(families: readonly Family[]): Registry {

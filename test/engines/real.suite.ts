@@ -40,12 +40,13 @@ for (const engine of REAL_ENGINES) {
   afterAll(async () => {
     for (const end of ends) await end();
   }, 30_000);
-  const { obeysToolChoice, refusesOverflow, talksFirst = false } = engine;
+  const { obeysToolChoice, refusesOverflow, talksFirst = false, saysItInStreams = true } = engine;
   engineSuite(`${engine.id}, really run`, () => server, {
     features: kinds[engine.kind]!.features,
     obeysToolChoice,
     refusesOverflow,
     talksFirst,
+    saysItInStreams,
     overflowWords: 6000,
   });
 }

@@ -17,6 +17,7 @@ export interface RealEngine {
   name: string;
   obeysToolChoice: boolean;
   talksFirst?: boolean;
+  saysItInStreams?: boolean;
   refusesOverflow: boolean;
   /** Takes minutes the first time. @throws Error with the end of what the tools said */
   build(): void;
@@ -72,6 +73,7 @@ export const REAL_ENGINES: RealEngine[] = [
     name: "their-tiny",
     obeysToolChoice: true,
     refusesOverflow: true,
+    saysItInStreams: false,
     build() {
       if (existsSync(join(VENV, "built"))) return;
       mkdirSync(FOLDER, { recursive: true });

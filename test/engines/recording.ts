@@ -58,6 +58,8 @@ export function openRecorder(origin: string) {
         headers: { "content-type": request.headers.get("content-type") ?? "", "accept-encoding": "identity" },
         ...(text === "" ? {} : { body: text }),
         signal: request.signal,
+        // A real server may close an idle connection at any moment, and that is not what is recorded here.
+        keepalive: false,
       });
       const contentType = answer.headers.get("content-type") ?? "";
       const kept: Exchange = { ...exchange, status: answer.status, contentType, pieces: [] };

@@ -12,9 +12,15 @@ import { engineSuite } from "./suite.ts";
 
 const { kinds } = loadConfig({ env: {} });
 
-for (const { id, kind, name, obeysToolChoice, refusesOverflow, talksFirst = false } of REAL_ENGINES.filter(
-  (e) => e.id !== "llama-cpp-python",
-)) {
+for (const {
+  id,
+  kind,
+  name,
+  obeysToolChoice,
+  refusesOverflow,
+  talksFirst = false,
+  saysItInStreams = true,
+} of REAL_ENGINES) {
   const file = join(import.meta.dir, "../recordings", `${id}.jsonl`);
   const recording = readRecording(readFileSync(file, "utf8"));
   const player = openPlayer(recording);
@@ -37,6 +43,7 @@ for (const { id, kind, name, obeysToolChoice, refusesOverflow, talksFirst = fals
     obeysToolChoice,
     refusesOverflow,
     talksFirst,
+    saysItInStreams,
     overflowWords: 6000,
   });
 

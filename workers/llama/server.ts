@@ -55,7 +55,9 @@ export function serve(socket: string, model: WorkerModel, log: (line: string) =>
   }
 
   function health(): WorkerHealth {
-    return host ? { state: "warm", progress: 1 } : { state: "loading", progress };
+    return host
+      ? { state: "warm", progress: 1, contextTokens: host.loaded.contextTokens }
+      : { state: "loading", progress };
   }
 
   function modelObject() {

@@ -214,7 +214,7 @@ describe("a scripted model", () => {
   });
 
   test("lists its model, its health and its metrics", async () => {
-    expect(await (await worker.get("/health")).json()).toEqual({ state: "warm", progress: 1 });
+    expect(await (await worker.get("/health")).json()).toEqual({ state: "warm", progress: 1, contextTokens: 1024 });
     const list = (await (await worker.get("/v1/models")).json()) as { data: object[] };
     expect(list.data).toMatchObject([{ id: "test", object: "model", context_window: 1024, state: "warm" }]);
     const metrics = await (await worker.get("/metrics")).text();

@@ -5,6 +5,7 @@ import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path";
 import { writeBert } from "../../models/fixtures/bert.ts";
 import { createGraph } from "../../models/fixtures/onnx-writer.ts";
+import { SMALL_YOLO, writeYolo } from "../../models/fixtures/yolo.ts";
 import { spawnWorker, temporaryDirectory } from "./testing.ts";
 
 const scratch = temporaryDirectory();
@@ -71,6 +72,19 @@ const cases: Record<string, { file: () => string; says: string; category?: strin
     category: "chat",
     says: "no family here is for a model of chat of the type bert",
   },
+  "that answers for other classes than its entry names": {
+    file: () => {
+      writeYolo(join(scratch.path, "yolo/yolo.onnx"), { ...SMALL_YOLO, classes: 5, width: 64, height: 64 });
+      return join(scratch.path, "yolo/yolo.onnx");
+    },
+    category: "detection",
+    says: "answers with [1,9,84]; for 2 classes it must be [1,6,N] or [1,N,6]",
+  },
+  "of texts, hosted as one of images": {
+    file: () => join(scratch.path, "good"),
+    category: "detection",
+    says: "does not take one image",
+  },
   "with an option that does not exist": {
     file: () => join(scratch.path, "good"),
     options: { speed: 11 },
@@ -80,7 +94,8 @@ const cases: Record<string, { file: () => string; says: string; category?: strin
 
 test.each(Object.keys(cases))("a model %s ends the worker for good, with the reason", async (name) => {
   const { file, says, category = "embeddings", options = {} } = cases[name]!;
-  const worker = spawnWorker({ model: { category }, file: file(), options: { ...options } });
+  const detection = { classes: ["one", "two"] };
+  const worker = spawnWorker({ model: { category, detection }, file: file(), options: { ...options } });
   expect(await worker.process.exited).toBe(65);
   await worker.stop();
   const last = worker.log().trim().split("\n").at(-1)!;

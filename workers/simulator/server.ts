@@ -21,6 +21,7 @@ import type { Ask } from "./ask.ts";
 import { chat } from "./chat.ts";
 import { completions } from "./completions.ts";
 import { count } from "./count.ts";
+import { detections } from "./detections.ts";
 import { engineRoutes } from "./dress.ts";
 import { embeddings } from "./embeddings.ts";
 import { createEngine } from "./engine.ts";
@@ -50,6 +51,7 @@ export function createSimulator(config: WorkerConfig): Handler {
     "GET /v1/models": () => json({ object: "list", data: [...new Set(models.values())].map(modelObject) }),
     "POST /v1/chat/completions": (request) => answer(request, chat),
     "POST /v1/completions": (request) => answer(request, completions),
+    "POST /v1/images/detections": (request) => answer(request, detections),
     "POST /v1/images/generations": (request) => answer(request, imageGenerations),
     "POST /v1/images/edits": (request) => answerForm(request, ImageEditRequest, imageEdits),
     "POST /v1/embeddings": (request) => answer(request, embeddings),

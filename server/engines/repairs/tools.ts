@@ -6,7 +6,7 @@ import { choicesOf, chunkWith, eachChunk, isObject, type Json, partOf, type Repa
 
 export const tools: Repair = {
   about:
-    "Calls of tools are numbered from 0 without gaps, each with an index of its own; id, type and name stand in the first delta of a call and in no other, and are supplied where absent; `arguments` is JSON text, `{}` for none; an empty list of calls is taken out.",
+    "Calls of tools are numbered from 0 without gaps, each with an index of its own; id, type and name stand in the first delta of a call and in no other, and are supplied where absent; `arguments` is JSON text, `{}` for none; an empty list of calls is taken out, and `function_call` that says the same again.",
 
   stream(said) {
     if (said.path !== "/v1/chat/completions") return eachChunk(() => false);
@@ -20,6 +20,7 @@ export const tools: Repair = {
           const delta = partOf(choice, "delta");
           const calls = byChoice.get(choice.index) ?? createCalls();
           byChoice.set(choice.index, calls);
+          if (delta !== null && withoutOlder(delta)) changed();
           if (delta !== null && "tool_calls" in delta) {
             if (calls.mend(delta)) changed();
           }
@@ -40,7 +41,9 @@ export const tools: Repair = {
     let changed = false;
     for (const choice of choicesOf(answer)) {
       const message = partOf(choice, "message");
-      if (message === null || !("tool_calls" in message)) continue;
+      if (message === null) continue;
+      changed = withoutOlder(message) || changed;
+      if (!("tool_calls" in message)) continue;
       const calls = Array.isArray(message.tool_calls) ? message.tool_calls.filter(isObject) : [];
       if (calls.length === 0) {
         changed = delete message.tool_calls;
@@ -56,6 +59,13 @@ export const tools: Repair = {
     return changed;
   },
 };
+
+/** Some engines say a call twice, in the field of today and in the one before it; or say null there. */
+function withoutOlder(part: Json): boolean {
+  const isSaidTwice = Array.isArray(part.tool_calls) && part.tool_calls.length > 0;
+  if (!("function_call" in part) || (part.function_call !== null && !isSaidTwice)) return false;
+  return delete part.function_call;
+}
 
 interface Call {
   id: string;

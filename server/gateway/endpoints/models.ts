@@ -46,7 +46,8 @@ function objectOf(model: Model, status: ModelStatus, exchange: Exchange): ModelO
     category: model.category,
     tier: model.tier,
     ...(model.weight === 1 ? {} : { weight: model.weight }),
-    context_window: model.contextTokens,
+    // What the engine has made of it, where it says so: it can be less than what the weights take.
+    context_window: status.contextTokens ?? model.contextTokens,
     capabilities: features ? [...features].sort() : model.capabilities,
     aliases: model.aliases,
     state: status.state,

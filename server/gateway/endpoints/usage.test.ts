@@ -32,7 +32,7 @@ beforeAll(async () => {
   const rooms = {
     observe: () => {},
     traces: { begin: () => null },
-    traffic: { sideOf: () => null },
+    traffic: { sideOf: () => null, begun: () => null },
     accounts,
     usage: ledger.usage,
     usageToday: ({ accountId }) => ({ day: DAY, used: ledger.settled(accountId, DAY), limit: 50, remaining: 44 }),

@@ -29,6 +29,24 @@ const FAMILIES: Family[] = [
     routes: () => import("./embeddings.ts"),
     jobs: () => import("./embeddings-jobs.ts"),
   },
+  {
+    id: "whisper",
+    fits: (_, config) => config?.model_type === "whisper",
+    routes: () => import("./whisper.ts"),
+    jobs: () => import("./whisper-jobs.ts"),
+  },
+  {
+    id: "kokoro",
+    fits: (_, config) => config?.model_type === "style_text_to_speech_2",
+    routes: () => import("./kokoro.ts"),
+    jobs: () => import("./kokoro-jobs.ts"),
+  },
+  {
+    id: "detection",
+    fits: ({ category }) => category === "detection",
+    routes: () => import("./detection.ts"),
+    jobs: () => import("./detection-jobs.ts"),
+  },
 ];
 
 /** @throws UnusableModel */
