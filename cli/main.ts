@@ -10,6 +10,7 @@ import { addMirror } from "./commands/mirror.ts";
 import { addModels } from "./commands/models.ts";
 import { addPlans } from "./commands/plans.ts";
 import { addPull } from "./commands/pull.ts";
+import { addReplay } from "./commands/replay.ts";
 import { addSplit } from "./commands/split.ts";
 import { addUp } from "./commands/up.ts";
 import { addUsage } from "./commands/usage.ts";
@@ -35,6 +36,7 @@ addWeights(program, process.env);
 addUsage(program, process.env);
 addSplit(program, process.env);
 addMirror(program, process.env);
+addReplay(program, process.env);
 
 // Whoever reads the output may have had enough of it, as `head` has: then there is nothing left to do.
 process.stdout.on("error", (error: Error & { code?: string }) => {

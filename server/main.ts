@@ -160,11 +160,12 @@ export async function start(options: StartOptions): Promise<void> {
     publicUrl: config.publicUrl,
     usage: ledger.usage,
     usageToday: (caller) => {
-      const quota = admission.state(caller).requestsPerDay;
+      const { requestsPerDay: quota, unitsInFlight } = admission.state(caller);
       const day = ledger.day();
       return {
         day,
         used: ledger.settled(caller.accountId, day),
+        in_flight: unitsInFlight,
         limit: quota?.limit ?? null,
         remaining: quota?.remaining ?? null,
       };

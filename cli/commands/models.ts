@@ -3,6 +3,7 @@
 
 import type { ErrorBody, ModelList, ModelObject } from "@oxbow/contract";
 import type { Command } from "commander";
+import { baseUrlOf } from "../base-url.ts";
 import { CommandError, EXIT } from "../exit.ts";
 import { printJson, printTable } from "../output.ts";
 import { bytesText } from "../values.ts";
@@ -35,7 +36,7 @@ async function models(options: ModelsOptions, env: Env): Promise<void> {
   }
   const key = options.key || env.OXBOW_API_KEY;
   if (!key) throw new CommandError("Set OXBOW_API_KEY, or give --key. `oxbow keys create` makes a key.");
-  const list = await fetchModels(await baseUrlOf(options, env), key);
+  const list = await fetchModels(await baseUrlOf(options.url, env), key);
   if (options.json) {
     printJson(list);
     return;
@@ -73,22 +74,6 @@ async function showCatalogue({ json }: ModelsOptions, env: Env): Promise<void> {
     pulled === null ? "-" : "pulled",
   ]);
   printTable(["ID", "CATEGORY", "CONTEXT", "WEIGHTS", "SIZE", "HERE"], rows);
-}
-
-/** Without a slash at the end, and with the `/v1` that people leave out. */
-async function baseUrlOf(options: ModelsOptions, env: Env): Promise<string> {
-  const given = options.url || env.OXBOW_BASE_URL;
-  if (given === undefined) {
-    const { loadPlace } = await import("../../server/config.ts");
-    const { host, port } = loadPlace({ env });
-    const reached = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
-    return `http://${reached.includes(":") ? `[${reached}]` : reached}:${port}/v1`;
-  }
-  if (!/^https?:/.test(given) || !URL.canParse(given)) {
-    throw new CommandError("The base URL must look like http://127.0.0.1:8080/v1.", EXIT.usage);
-  }
-  const url = given.replace(/\/+$/, "");
-  return url.endsWith("/v1") ? url : `${url}/v1`;
 }
 
 async function fetchModels(baseUrl: string, key: string): Promise<ModelObject[]> {

@@ -36,6 +36,12 @@ const FAMILIES: Family[] = [
     jobs: () => import("./whisper-jobs.ts"),
   },
   {
+    id: "kokoro",
+    fits: (_, config) => config?.model_type === "style_text_to_speech_2",
+    routes: () => import("./kokoro.ts"),
+    jobs: () => import("./kokoro-jobs.ts"),
+  },
+  {
     id: "detection",
     fits: ({ category }) => category === "detection",
     routes: () => import("./detection.ts"),
