@@ -5,11 +5,15 @@ import { Command, CommanderError } from "commander";
 import project from "../package.json" with { type: "json" };
 import { addAccounts } from "./commands/accounts.ts";
 import { addDeploy } from "./commands/deploy.ts";
+import { addDetect } from "./commands/detect.ts";
+import { addEmbed } from "./commands/embed.ts";
+import { addEngines } from "./commands/engines.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addMirror } from "./commands/mirror.ts";
 import { addModels } from "./commands/models.ts";
 import { addPlans } from "./commands/plans.ts";
 import { addPull } from "./commands/pull.ts";
+import { addReplay } from "./commands/replay.ts";
 import { addSplit } from "./commands/split.ts";
 import { addUp } from "./commands/up.ts";
 import { addUsage } from "./commands/usage.ts";
@@ -28,13 +32,17 @@ addUp(program, process.env);
 addKeys(program, process.env);
 addAccounts(program, process.env);
 addPlans(program, process.env);
+addEngines(program, process.env);
 addModels(program, process.env);
+addEmbed(program, process.env);
+addDetect(program, process.env);
 addDeploy(program, process.env);
 addPull(program, process.env);
 addWeights(program, process.env);
 addUsage(program, process.env);
 addSplit(program, process.env);
 addMirror(program, process.env);
+addReplay(program, process.env);
 
 // Whoever reads the output may have had enough of it, as `head` has: then there is nothing left to do.
 process.stdout.on("error", (error: Error & { code?: string }) => {

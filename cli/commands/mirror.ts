@@ -33,15 +33,32 @@ async function report(options: ReportOptions, env: Env): Promise<void> {
     return;
   }
   if (reports.length === 0) say("No call was mirrored: see `mirrors` in traffic.yaml.");
-  const headings = ["MODEL", "SECOND", "CALLS", "SAME", "DIFFERENT", "FAILED", "PART AT", "LENGTH", "MS", "SECOND MS"];
-  printTable(headings, reports.map(lineOf));
+  printTable(HEADINGS, reports.map(comparisonLine));
+  sayReasons(reports);
+}
+
+export const HEADINGS = [
+  "MODEL",
+  "SECOND",
+  "CALLS",
+  "SAME",
+  "DIFFERENT",
+  "FAILED",
+  "PART AT",
+  "LENGTH",
+  "MS",
+  "SECOND MS",
+];
+
+/** Why answers ended, and what was wrong with second ones. */
+export function sayReasons(reports: readonly MirrorReport[]): void {
   for (const { model, to, finish, codes } of reports) {
     for (const [reasons, count] of Object.entries(finish)) say(`${model}, ${to}: ended with ${reasons}: ${count}`);
     for (const [code, count] of Object.entries(codes)) say(`${model}, ${to}: the second failed with ${code}: ${count}`);
   }
 }
 
-function lineOf(report: MirrorReport): string[] {
+export function comparisonLine(report: MirrorReport): string[] {
   const { calls, onlyFirstFailed, onlySecondFailed, bothFailed } = report;
   const { p50: ratio } = report.lengthRatio;
   return [

@@ -25,7 +25,7 @@ const WAITING_BYTES_MAX = 8 * 1024 * 1024;
 export function createJournal(options: JournalOptions) {
   const { folder, name, now, log } = options;
   let { bytesMax, ageMsMax } = options;
-  const [file, older] = filesOf(folder, name);
+  const [file, older] = journalFiles(folder, name);
   let waiting: string[] = [];
   let waitingBytes = 0;
   let timer: Timer | null = null;
@@ -114,7 +114,7 @@ function batchesOf(lines: readonly string[], bytesMax: number): string[] {
 
 /** All lines that there are, the oldest first. One that was cut off is left out. */
 export function readJournal<T>(folder: string, name: string): T[] {
-  const [file, older] = filesOf(folder, name);
+  const [file, older] = journalFiles(folder, name);
   return [older, file].flatMap((path) => {
     const text = sizeOf(path) > 0 ? readFileSync(path, "utf8") : "";
     return text.split("\n").flatMap((line) => {
@@ -127,7 +127,8 @@ export function readJournal<T>(folder: string, name: string): T[] {
   });
 }
 
-function filesOf(folder: string, name: string): [file: string, older: string] {
+/** What is written to, and what was before it. */
+export function journalFiles(folder: string, name: string): [file: string, older: string] {
   return [join(folder, `${name}.jsonl`), join(folder, `${name}.1.jsonl`)];
 }
 

@@ -3,9 +3,10 @@
 // by a caller, billed, or stored but numbers.
 
 import type { TrafficTable } from "../config.ts";
-import { firstDifference, readSaid } from "./answer.ts";
+import { readSaid } from "./answer.ts";
+import { compare } from "./compare.ts";
 import type { Begun, FirstAnswer } from "./copy.ts";
-import type { MirrorRow, Side } from "./mirror-report.ts";
+import type { MirrorRow } from "./mirror-report.ts";
 
 export type Mirror = TrafficTable["mirrors"][number];
 
@@ -117,7 +118,7 @@ export function createMirrorLine(first: Mirror, { send, note, now, answerMsMax }
     void job.first.then((answer) => {
       open--;
       counts.compared++;
-      note(compare(call, to.model, answer, second, durationMs, now()));
+      note(rowOf(call, to.model, answer, second, durationMs, now()));
     });
   }
 
@@ -160,9 +161,8 @@ const FAILED: SecondAnswer = {
   tokensOut: null,
 };
 
-/** How two answers to the same call compare, in numbers. */
-export function compare(
-  call: Pick<Begun, "model" | "path">,
+function rowOf(
+  call: Begun,
   to: string,
   first: FirstAnswer,
   second: SecondAnswer,
@@ -170,34 +170,17 @@ export function compare(
   at: number,
 ): MirrorRow {
   const { record } = first;
-  const one = readSaid(first.bytes);
-  const other = readSaid(second.bytes);
-  const side = (
-    said: typeof one,
-    rest: Pick<Side, "engine" | "status" | "code" | "durationMs">,
-    cut: boolean,
-  ): Side => ({
-    ...rest,
-    chars: said.text.length,
-    callChars: said.calls.length,
-    finish: cut ? "too_long" : said.finish.join(","),
-    whole: said.whole && !cut,
-    tokensIn: said.tokensIn,
-    tokensOut: said.tokensOut,
-  });
-  const durationMs = Math.round(record.durationMs);
-  const a = side(one, { engine: record.engine, status: record.status, code: record.code, durationMs }, first.cut);
-  const b = side(
-    other,
-    { engine: second.engine, status: second.status, code: second.code, durationMs: Math.round(secondMs) },
-    second.cut,
-  );
-  // Where the ledger has counts, they are the engine's own; those of a stream's text may not be asked for by the caller.
-  a.tokensIn = record.tokensIn || a.tokensIn;
-  a.tokensOut = record.tokensOut || a.tokensOut;
-  b.tokensIn = second.tokensIn ?? b.tokensIn;
-  b.tokensOut = second.tokensOut ?? b.tokensOut;
-  const differsAt = firstDifference(one.text, other.text);
-  const same = a.whole && b.whole && differsAt === null && one.calls === other.calls;
-  return { at, model: call.model, to, path: call.path, stream: record.stream, same, differsAt, a, b };
+  // What the ledger has are the engine's own counts; a stream's caller need not have asked for them.
+  const a = {
+    engine: record.engine,
+    status: record.status,
+    code: record.code,
+    durationMs: record.durationMs,
+    cut: first.cut,
+    tokensIn: record.tokensIn || null,
+    tokensOut: record.tokensOut || null,
+    said: readSaid(first.bytes),
+  };
+  const b = { ...second, durationMs: secondMs, said: readSaid(second.bytes) };
+  return { at, model: call.model, to, path: call.path, stream: record.stream, ...compare(a, b) };
 }

@@ -1,18 +1,22 @@
-// What is done with calls besides answering them: they are split between models, and sent to a second engine. By
+// What is done with calls besides answering them: they are split between models, sent to a second engine, and recorded. By
 // data/traffic.yaml, which may change while calls run.
 
 import { join } from "node:path";
 import type { TrafficTable } from "../config.ts";
 import { type Begun, type Copy, createCopy, type FirstAnswer } from "./copy.ts";
-import { createJournal, readJournal } from "./journal.ts";
+import { createJournal, journalFiles, readJournal } from "./journal.ts";
 import { createMirrorLine, type MirrorCounts, type MirrorLine, type SendSecond } from "./mirror.ts";
 import { type MirrorRow, mirrorReport } from "./mirror-report.ts";
+import { recordingOf } from "./recording.ts";
 import { type Split, sideOf } from "./split.ts";
 import { rowOf, type SplitRow, splitReport } from "./split-report.ts";
 
+export { readSaid } from "./answer.ts";
+export { compare } from "./compare.ts";
 export { ANSWER_BYTES_MAX, type Begun, type Copy } from "./copy.ts";
 export type { SecondAnswer, SendSecond } from "./mirror.ts";
-export type { MirrorReport } from "./mirror-report.ts";
+export { type MirrorReport, type MirrorRow, mirrorReport } from "./mirror-report.ts";
+export { type Recorded, readRecording, redactSaid } from "./recording.ts";
 export type { Distribution, SideReport } from "./split-report.ts";
 
 export interface TrafficOptions {
@@ -52,6 +56,7 @@ export type Traffic = ReturnType<typeof createTraffic>;
 /** A row is some 200 to 500 bytes: about 100,000 calls. */
 const ROWS_BYTES_MAX = 32 * 1024 * 1024;
 const ROWS_AGE_MS_MAX = 30 * 86_400_000;
+const RECORDINGS = "recording";
 
 /** What answers in texts, which can be compared. */
 const COMPARED: ReadonlySet<string> = new Set(["/v1/chat/completions", "/v1/completions"]);
@@ -61,15 +66,19 @@ export function createTraffic({ table, home, send, answerMsMax, random, now, log
   const rows = { folder, bytesMax: ROWS_BYTES_MAX, ageMsMax: ROWS_AGE_MS_MAX, now, log };
   const sides = createJournal({ ...rows, name: "split" });
   const comparisons = createJournal({ ...rows, name: "mirror" });
+  const recordings = createJournal({ ...rows, name: RECORDINGS, ...boundsOf(table) });
   const mirrorOptions = { send, answerMsMax, now, note: (row: MirrorRow) => comparisons.add(row) };
   let splits = new Map<string, Split>();
   let shares = new Map<string, number>();
+  let recorded: ReadonlySet<string> = new Set();
   /** Also those that are not in the table any more: what they count stays. */
   const lines = new Map<string, MirrorLine>();
 
   function apply(next: TrafficTable): void {
     splits = new Map(next.splits.map((split) => [split.model, split]));
     shares = new Map(next.mirrors.map(({ model, share }) => [model, share]));
+    recorded = new Set(next.record.accounts);
+    recordings.bound(boundsOf(next));
     for (const mirror of next.mirrors) {
       const line = lines.get(mirror.model);
       if (line) line.set(mirror);
@@ -77,6 +86,11 @@ export function createTraffic({ table, home, send, answerMsMax, random, now, log
     }
   }
   apply(table);
+
+  function write(call: Begun, answer: FirstAnswer): void {
+    const line = recordingOf(call, answer, now());
+    if (line !== null) recordings.add(line);
+  }
 
   return {
     /** From now on this is what is done. Calls that run keep their side. */
@@ -95,9 +109,15 @@ export function createTraffic({ table, home, send, answerMsMax, random, now, log
      */
     begun(call: Begun): Copy | null {
       const share = shares.get(call.model);
-      if (share === undefined || random() >= share || !COMPARED.has(call.path)) return null;
-      const told: ((answer: FirstAnswer) => void) | null = lines.get(call.model)!.take(call);
-      return told && createCopy(told);
+      const records = recorded.has(call.accountId);
+      if ((share === undefined && !records) || !COMPARED.has(call.path)) return null;
+      const mirrored = share !== undefined && random() < share ? lines.get(call.model)!.take(call) : null;
+      if (mirrored === null && !records) return null;
+      return createCopy((answer) => {
+        mirrored?.(answer);
+        // Not before the caller has what he waits for: reading and redacting takes its time.
+        if (records) setTimeout(() => write(call, answer), 0);
+      });
     },
     /** A request has ended. */
     ended(record: Ended): void {
@@ -109,9 +129,18 @@ export function createTraffic({ table, home, send, answerMsMax, random, now, log
     /** Hangs up on second engines, and writes what waits. */
     async close(): Promise<void> {
       for (const line of lines.values()) line.stop();
-      await Promise.all([sides.flush(), comparisons.flush()]);
+      await Promise.all([sides.flush(), comparisons.flush(), recordings.flush()]);
     },
   };
+}
+
+function boundsOf({ record }: TrafficTable): { bytesMax: number; ageMsMax: number } {
+  return { bytesMax: record.bytesMax, ageMsMax: record.daysMax * 86_400_000 };
+}
+
+/** Where recordings are: the older file first. Either may not be there. */
+export function recordingsIn(home: string): string[] {
+  return journalFiles(folderOf(home), RECORDINGS).toReversed();
 }
 
 /** What became of the sides of all splits, of calls that ended at `since` or later. @param since Unix milliseconds */
