@@ -25,7 +25,7 @@ export async function withAccounts<T>(
   const store = await openStore(home);
   /** An account must not get a plan that the running server does not have yet. */
   const readCatalogue = (): Catalogue => {
-    const config = loadConfig({ env });
+    const config = loadConfig({ env, keysElsewhere: true });
     const running = runningPlans(home);
     if (!running) return config;
     const [known, unknown] = [true, false].map((wanted) =>

@@ -1,14 +1,13 @@
 // The only file that reads the environment and data/. Checks both, and hands out one frozen value; whatever is wrong
 // there ends the start in a single line that says where, and what it must be.
 
-import { resolve } from "node:path";
 import type { DetectionCard, DiffusionCard, EmbeddingCard, ErrorName } from "@oxbow/contract";
-import engineSchema from "../data/engines.schema.json" with { type: "json" };
 import modelSchema from "../data/models.schema.json" with { type: "json" };
 import queueSchema from "../data/queue.schema.json" with { type: "json" };
 import project from "../package.json" with { type: "json" };
-import { checkEngines, checkNames } from "./config/cross-checks.ts";
-import { freeze, labelOf, PROJECT, readTable } from "./config/data.ts";
+import { checkNames } from "./config/cross-checks.ts";
+import { freeze, labelOf, readTable } from "./config/data.ts";
+import { createEngines, type Engines, type EngineTable, ownFile, readEngines } from "./config/engines.ts";
 import type { Limits } from "./config/limits.ts";
 import { createPlans, type PlanRef, type Plans, type PlanTable, readPlans } from "./config/plans.ts";
 import { loadPlace, loadSettings, type Place, type Settings, type SettingsOptions } from "./config/settings.ts";
@@ -17,13 +16,18 @@ import { readTraffic } from "./config/traffic.ts";
 
 export {
   ConfigError,
+  createEngines,
   createPlans,
+  type Engines,
+  type EngineTable,
   type Limits,
   loadPlace,
+  ownFile,
   type Place,
   type PlanRef,
   type Plans,
   type PlanTable,
+  readEngines,
   readTraffic,
 };
 
@@ -247,6 +251,8 @@ export interface QueueClass {
 export interface ConfigOptions extends SettingsOptions {
   /** A folder with the operator's own tables, in place of `OXBOW_DATA`. */
   dataDir?: string | undefined;
+  /** The API keys of engines are in the environment of the server, and this is none. */
+  keysElsewhere?: boolean;
 }
 
 /** @throws ConfigError */
@@ -255,10 +261,14 @@ export function loadConfig(options: ConfigOptions): Config {
   const dataDir = options.dataDir ?? options.env.OXBOW_DATA ?? "";
   const models = rowsOf(readTable(dataDir, "models", readModels));
   const plans = readPlans(dataDir, models);
-  const { kinds, engines, pools } = enginesOf(readTable(dataDir, "engines", readEngines));
   const queue = queueOf(readTable(dataDir, "queue", readQueue), settings.limits);
   checkNames(models, labelOf(dataDir, "models"));
-  checkEngines({ engines, kinds, pools, models, env: options.env }, labelOf(dataDir, "engines"));
+  const { kinds, engines, pools } = readEngines({
+    ...settings,
+    dataDir,
+    models,
+    env: options.keysElsewhere ? null : options.env,
+  });
   const exists = (entry: { when?: "simulate" }) => settings.simulate || entry.when === undefined;
   const served = models.filter(exists).map(modelOf);
   return freeze({
@@ -270,23 +280,17 @@ export function loadConfig(options: ConfigOptions): Config {
     traffic: readTraffic(dataDir, served),
     kinds,
     pools,
-    engines: engines.filter(exists),
+    engines,
     queue,
   });
 }
 
 type ModelRow = Omit<Model, "created"> & { released?: string; when?: "simulate"; source: string[]; read: string };
-interface EngineTable {
-  kinds: Record<string, EngineKind>;
-  engines: Record<string, Omit<EngineEntry, "id">>;
-  pools: Record<string, { bytes: number }>;
-}
 interface QueueTable {
   classes: Record<string, Omit<QueueClass, "id">>;
 }
 
 const readModels = createTableReader<Record<string, Omit<ModelRow, "id">>>(modelSchema);
-const readEngines = createTableReader<EngineTable>(engineSchema);
 const readQueue = createTableReader<QueueTable>(queueSchema);
 
 function rowsOf(table: Record<string, Omit<ModelRow, "id">>): ModelRow[] {
@@ -295,19 +299,6 @@ function rowsOf(table: Record<string, Omit<ModelRow, "id">>): ModelRow[] {
 
 function modelOf({ released, when: _, source: __, read: ___, ...model }: ModelRow): Model {
   return { ...model, created: released === undefined ? 0 : Date.parse(released) / 1000 };
-}
-
-function enginesOf(table: EngineTable): Pick<Config, "kinds" | "engines" | "pools"> {
-  for (const kind of Object.values(table.kinds)) {
-    if (kind.worker !== undefined) kind.worker = resolve(PROJECT, kind.worker);
-  }
-  const engines = Object.entries(table.engines).map(([id, engine]) => ({ id, ...engine }));
-  for (const { models } of engines) {
-    for (const model of models === "all" ? [] : models) {
-      if (model.file !== undefined) model.file = resolve(PROJECT, model.file);
-    }
-  }
-  return { kinds: table.kinds, engines, pools: table.pools };
 }
 
 /** The table says what is fair, the environment what this machine can bear. */

@@ -7,7 +7,7 @@ import pino from "pino";
 import { createAccounts } from "./accounts/accounts.ts";
 import { createAdmission } from "./admission/admission.ts";
 import { availableBytes, checkMemory, checkRuntime, describeListenError } from "./checks.ts";
-import { type Config, createPlans, loadConfig, readTraffic } from "./config.ts";
+import { type Config, createEngines, createPlans, loadConfig, readTraffic } from "./config.ts";
 import { createFleet, type Engine, type Fleet, type Outcome } from "./fleet/fleet.ts";
 import { createGateway, createRetryBudget } from "./gateway/gateway.ts";
 import { openLedger } from "./ledger/ledger.ts";
@@ -89,7 +89,6 @@ export async function start(options: StartOptions): Promise<void> {
       );
     }
   });
-  reload = createReload({ home: config.home, plans, check: accounts.checkPlans, now: Date.now, log });
 
   const weights = createWeights({
     home: config.home,
@@ -124,6 +123,24 @@ export async function start(options: StartOptions): Promise<void> {
     monotonic: () => performance.now(),
   });
   fleet.onFree(admission.pump);
+  const engines = createEngines({ ...config, env: options.env });
+  reload = createReload({
+    home: config.home,
+    tables: [
+      {
+        name: "plans",
+        read: () => plans.reload((table) => accounts.checkPlans(table.plans)),
+        inForce: () => plans.list().map(({ id, version }) => `${id}@${version}`),
+      },
+      {
+        name: "engines",
+        read: () => engines.reload(fleet.apply),
+        inForce: () => engines.table().engines.map(({ id }) => id),
+      },
+    ],
+    now: Date.now,
+    log,
+  });
   const media = createMedia({
     fetch: { enabled: config.fetchUrls, allowed: config.fetchAllow, msMax: config.limits.fetchMsMax },
     blobs: {
@@ -160,11 +177,12 @@ export async function start(options: StartOptions): Promise<void> {
     publicUrl: config.publicUrl,
     usage: ledger.usage,
     usageToday: (caller) => {
-      const quota = admission.state(caller).requestsPerDay;
+      const { requestsPerDay: quota, unitsInFlight } = admission.state(caller);
       const day = ledger.day();
       return {
         day,
         used: ledger.settled(caller.accountId, day),
+        in_flight: unitsInFlight,
         limit: quota?.limit ?? null,
         remaining: quota?.remaining ?? null,
       };

@@ -1,25 +1,33 @@
-// Reads the plans again when the operator asks (SIGHUP), and leaves a note in the home of how that went: a signal brings no
+// Reads tables again when the operator asks (SIGHUP), and leaves a note in the home of how that went: a signal brings no
 // answer back to who sent it.
 
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Plans, PlanTable } from "./config.ts";
 
-/** What a server says about its plans. Only worth something while that server runs. */
-export interface PlansNote {
+/** A table that can be read again, by the name of its note. */
+const TABLES = ["plans", "engines"] as const;
+export type TableName = (typeof TABLES)[number];
+
+/** What a server says about a table. Only worth something while that server runs. */
+export interface Note {
   /** When the reading began that this is about; Unix milliseconds. */
   at: number;
   /** Why the file is not in force, in a line; null: it is. */
   error: string | null;
-  /** What is in force: `pro@2026`, ... */
-  plans: string[];
+  /** What is in force: `pro@2026`, ..., or the ids of engines. */
+  inForce: string[];
+}
+
+export interface Table {
+  name: TableName;
+  /** Throws when the file is broken, or nobody could live with it: then nothing has changed. */
+  read: () => void;
+  inForce: () => string[];
 }
 
 export interface ReloadOptions {
   home: string;
-  plans: Plans;
-  /** Throws when accounts could not live with these plans. */
-  check: (plans: PlanTable["plans"]) => void;
+  tables: readonly Table[];
   /** Unix milliseconds. */
   now: () => number;
   log: Log;
@@ -30,44 +38,46 @@ interface Log {
   error(fields: object, text: string): void;
 }
 
-/** What a signal calls. It never throws: whatever goes wrong, the old plans stay in force, and calls go on. */
-export function createReload({ home, plans, check, now, log }: ReloadOptions): () => void {
-  function note(at: number, error: string | null): void {
-    const names = plans.list().map(({ id, version }) => `${id}@${version}`);
-    const text = JSON.stringify({ at, error, plans: names } satisfies PlansNote);
+/** What a signal calls. It never throws: whatever goes wrong with a table, the old one stays in force, and calls go on. */
+export function createReload({ home, tables, now, log }: ReloadOptions): () => void {
+  function note({ name, inForce }: Table, at: number, error: string | null): void {
+    const text = JSON.stringify({ at, error, inForce: inForce() } satisfies Note);
+    const file = fileIn(home, name);
     try {
-      writeFileSync(`${fileIn(home)}.new`, text, { mode: 0o600 });
-      renameSync(`${fileIn(home)}.new`, fileIn(home)); // never half of it
+      writeFileSync(`${file}.new`, text, { mode: 0o600 });
+      renameSync(`${file}.new`, file); // never half of it
     } catch (cause) {
-      log.error({ err: cause }, "what plans are in force could not be written to the home");
+      log.error({ err: cause }, `what ${name} are in force could not be written to the home`);
     }
   }
 
-  note(now(), null);
-  return () => {
+  function reload(table: Table): void {
     const at = now();
     let problem: string | null = null;
     try {
-      plans.reload((table) => check(table.plans));
-      log.info({ plans: plans.list().length }, "plans reloaded");
+      table.read();
+      log.info({ [table.name]: table.inForce().length }, `${table.name} reloaded`);
     } catch (error) {
       problem = error instanceof Error ? error.message : String(error);
-      log.error({}, `plans not reloaded, the old ones stay in force: ${problem}`);
+      log.error({}, `${table.name} not reloaded, the old ones stay in force: ${problem}`);
     }
-    note(at, problem);
-  };
+    note(table, at, problem);
+  }
+
+  for (const table of tables) note(table, now(), null);
+  return () => tables.forEach(reload);
 }
 
 /** The last note; null when there is none. */
-export function readPlansNote(home: string): PlansNote | null {
+export function readNote(home: string, table: TableName): Note | null {
   try {
-    return JSON.parse(readFileSync(fileIn(home), "utf8")) as PlansNote;
+    return JSON.parse(readFileSync(fileIn(home, table), "utf8")) as Note;
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
     throw error;
   }
 }
 
-function fileIn(home: string): string {
-  return join(home, "plans.json");
+function fileIn(home: string, table: TableName): string {
+  return join(home, `${table}.json`);
 }

@@ -4,7 +4,7 @@ import { afterAll, expect, test } from "bun:test";
 import { abortAtRandom } from "./crash/aborts.ts";
 import { randomFrom } from "./crash/hang-up.ts";
 import { adminPlan, dataWith, simulatorAlone } from "./data.ts";
-import { KEY, startServer } from "./harness.ts";
+import { eventually, KEY, startServer } from "./harness.ts";
 import { headerOf, type Message, request, statusOf } from "./http.ts";
 import { HELLO, MODEL, useServer } from "./suite.ts";
 
@@ -40,6 +40,35 @@ test("an answer longer than the plan allows is cut to the plan's length, and say
     }
   } finally {
     await short.stop();
+    data.remove();
+  }
+});
+
+test("a stream that waits in line longer than a keep-alive comes to it has all its header fields, and usage sees it run", async () => {
+  const data = dataWith(
+    (table) => {
+      simulatorAlone(table);
+      table.engines.simulator!.slots = 1;
+    },
+    adminPlan({ outputTokensMax: 8 }),
+  );
+  const busy = await startServer({ simulate: true, env: { OXBOW_DATA: data.folder, OXBOW_KEEPALIVE_MS: "100" } });
+  try {
+    const first = call(busy.port, { stream: true, x_simulate: { ttftMs: 1_000, tokens: 2 } });
+    const today = async () =>
+      JSON.parse((await request(busy.port, "GET", "/v1/usage", { headers }))!.body.toString()).today;
+    await eventually(async () => (await today()).in_flight === 1, "the first one runs");
+    const waited = call(busy.port, { stream: true, max_tokens: 20, x_simulate: { tokens: 50 } });
+    await eventually(async () => (await today()).in_flight === 2, "the second one waits");
+    expect(await today()).toMatchObject({ used: 0 });
+    const stream = await waited;
+    expect(stream.body.toString()).toStartWith(":");
+    expect(headerOf(stream, "x-oxbow-max-tokens-clamped")).toBe("8");
+    expect(stream.body.toString()).toEndWith("data: [DONE]\n\n");
+    await first;
+    expect(await today()).toMatchObject({ used: 2, in_flight: 0 });
+  } finally {
+    await busy.stop();
     data.remove();
   }
 });

@@ -1,19 +1,15 @@
 // `oxbow models`: what a running server can be asked for, and whether it is warm; or what the catalogue knows, and whether
 // its weights are on this machine.
 
-import type { ErrorBody, ModelList, ModelObject } from "@oxbow/contract";
+import type { ModelObject } from "@oxbow/contract";
 import type { Command } from "commander";
-import { baseUrlOf } from "../base-url.ts";
-import { CommandError, EXIT } from "../exit.ts";
+import { type Asker, askList } from "../ask.ts";
+import type { Env } from "../home.ts";
 import { printJson, printTable } from "../output.ts";
 import { bytesText } from "../values.ts";
 import { openWeights } from "../weights.ts";
 
-type Env = Record<string, string | undefined>;
-
-interface ModelsOptions {
-  url?: string;
-  key?: string;
+interface ModelsOptions extends Asker {
   json?: boolean;
   catalogue?: boolean;
 }
@@ -34,9 +30,7 @@ async function models(options: ModelsOptions, env: Env): Promise<void> {
     await showCatalogue(options, env);
     return;
   }
-  const key = options.key || env.OXBOW_API_KEY;
-  if (!key) throw new CommandError("Set OXBOW_API_KEY, or give --key. `oxbow keys create` makes a key.");
-  const list = await fetchModels(await baseUrlOf(options.url, env), key);
+  const list = await askList<ModelObject>("/models", options, env);
   if (options.json) {
     printJson(list);
     return;
@@ -47,7 +41,7 @@ async function models(options: ModelsOptions, env: Env): Promise<void> {
 
 async function showCatalogue({ json }: ModelsOptions, env: Env): Promise<void> {
   const { loadConfig } = await import("../../server/config.ts");
-  const { models } = loadConfig({ env });
+  const { models } = loadConfig({ env, keysElsewhere: true });
   const weights = await openWeights(env, undefined);
   const list = models.map(({ id, category, tier, parameters, contextTokens, weights: known }) => ({
     id,
@@ -74,36 +68,6 @@ async function showCatalogue({ json }: ModelsOptions, env: Env): Promise<void> {
     pulled === null ? "-" : "pulled",
   ]);
   printTable(["ID", "CATEGORY", "CONTEXT", "WEIGHTS", "SIZE", "HERE"], rows);
-}
-
-async function fetchModels(baseUrl: string, key: string): Promise<ModelObject[]> {
-  let response: Response;
-  let body: unknown;
-  try {
-    response = await fetch(`${baseUrl}/models`, {
-      headers: { authorization: `Bearer ${key}` },
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    body = await response.json().catch(() => undefined);
-  } catch {
-    const text = `No server answers at ${baseUrl}. Start one with \`npm start\`, or say where it is with --url.`;
-    throw new CommandError(text, EXIT.unreachable);
-  }
-  if (response.ok && isList(body)) return body.data;
-  if (isError(body)) throw new CommandError(`The server refused (${response.status}): ${body.error.message}`);
-  throw new CommandError(`What answers at ${baseUrl} is no Oxbow server (${response.status}).`);
-}
-
-const TIMEOUT_MS = 10_000;
-
-function isList(body: unknown): body is ModelList {
-  return typeof body === "object" && body !== null && "data" in body && Array.isArray(body.data);
-}
-
-function isError(body: unknown): body is ErrorBody {
-  if (typeof body !== "object" || body === null || !("error" in body)) return false;
-  const { error } = body;
-  return typeof error === "object" && error !== null && "message" in error;
 }
 
 function contextOf({ context_window: tokens }: ModelObject): string {

@@ -31,7 +31,7 @@ export function addPlans(program: Command, env: Env): void {
 
 async function list(options: ListOptions, env: Env): Promise<void> {
   const { loadConfig } = await import("../../server/config.ts");
-  const { plans } = loadConfig({ env, dataDir: options.data });
+  const { plans } = loadConfig({ env, dataDir: options.data, keysElsewhere: true });
   if (options.json) {
     printJson(plans);
     return;
@@ -76,8 +76,8 @@ function lineOf(plan: Plan): string[] {
 
 async function reload(options: Common, env: Env): Promise<void> {
   const { loadPlace } = await import("../../server/config.ts");
-  const { reloadPlans } = await import("../running.ts");
-  const { pid, at, plans } = await reloadPlans(loadPlace({ env, home: options.home }).home);
+  const { reloadTable } = await import("../running.ts");
+  const { pid, at, inForce: plans } = await reloadTable(loadPlace({ env, home: options.home }).home, "plans");
   if (options.json) printJson({ pid, at: isoOf(at), plans });
   say(`The server (pid ${pid}) goes by plans.yaml as it is now: ${plans.join(", ")}.`);
 }

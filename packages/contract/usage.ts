@@ -42,7 +42,10 @@ export interface UsageSum {
 /** The day's quota, as it stands. */
 export interface UsageToday {
   day: string;
+  /** Units that have counted. */
   used: number;
+  /** Units of calls that run, and count once they end well. What remains is without them. */
+  in_flight: number;
   /** null: no limit. */
   limit: number | null;
   remaining: number | null;

@@ -5,7 +5,7 @@ import { ApiError } from "@oxbow/contract";
 import type { Model, Plan } from "../config.ts";
 import { rateLimitHeaders } from "./headers.ts";
 import { createLimits, type LimitsOptions, type Reservation, type RuleName } from "./limits.ts";
-import { checkCall, type Size } from "./plan-rules.ts";
+import { checkCall, type Length, type Size } from "./plan-rules.ts";
 import { createQueues, type QueuesOptions, type Seat } from "./queues.ts";
 import { limitReached, type Random } from "./refusals.ts";
 import { type Caller, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
@@ -28,6 +28,8 @@ export interface Ask extends Size {
   /** Calls of the account with the same text go to the same engine where that is possible. */
   affinity?: string | undefined;
   signal: AbortSignal;
+  /** Told once plan and limits let it in, before it stands in line. */
+  onAllowed?: (length: Length) => void;
 }
 
 export interface Ticket<E, O = never> {
@@ -107,6 +109,7 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
       if (closed) throw draining();
       ask.signal.throwIfAborted();
       const reservation = reserve(terms, ask.model.weight);
+      ask.onAllowed?.(length);
       const seat = await enterLine(ask, terms, reservation);
       return {
         seat,

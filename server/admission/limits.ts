@@ -52,6 +52,8 @@ export interface LimitsState {
   /** `remaining`: how many could go at this moment. */
   requestsPerMinute: Standing | null;
   concurrency: { limit: number | null; used: number };
+  /** Of the account, on this day: taken, and not settled yet. */
+  unitsInFlight: number;
 }
 
 export interface LimitsOptions {
@@ -225,6 +227,7 @@ export function createLimits({ settled, settledByKey, now, monotonic, lastDay = 
         ),
         requestsPerMinute: minuteOf(rules.requestsPerMinute, (account?.dueMs ?? 0) - monotonic()),
         concurrency: { limit: rules.concurrencyMax, used: account?.leases.size ?? 0 },
+        unitsInFlight: heldOn(account, day),
       };
     },
 

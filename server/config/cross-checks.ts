@@ -45,9 +45,10 @@ export function checkTiers({ models, plans, tiers }: Tiered, fileOf: (table: str
 interface Fleet {
   engines: EngineRow[];
   kinds: Record<string, KindRow>;
-  models: (ModelNames & { weights: PulledFrom | null })[];
+  models: readonly (ModelNames & { weights: PulledFrom | null })[];
   pools?: Record<string, { bytes: number }>;
-  env: Record<string, string | undefined>;
+  /** Where API keys must be; null: that is not looked at. */
+  env: Record<string, string | undefined> | null;
 }
 
 interface EngineRow {
@@ -78,12 +79,19 @@ interface KindRow {
   };
 }
 
-/** Engines are of known kinds, and host known models with what their kind needs. */
-export function checkEngines({ engines, kinds, models, env, pools = {} }: Fleet, file: string): void {
-  for (const [name, kind] of Object.entries(kinds)) checkKind(name, kind, file);
+/**
+ * Engines are of known kinds, and host known models with what their kind needs.
+ * @param fileOf where an engine stands; for "" where the kinds stand
+ */
+export function checkEngines(
+  { engines, kinds, models, env, pools = {} }: Fleet,
+  fileOf: (engine: string) => string,
+): void {
+  for (const [name, kind] of Object.entries(kinds)) checkKind(name, kind, fileOf(""));
   const ids = models.map(({ id }) => id);
   for (const engine of engines) {
-    const refuse = (field: string, text: string) => new ConfigError(`${file}: engines.${engine.id}.${field} ${text}`);
+    const refuse = (field: string, text: string) =>
+      new ConfigError(`${fileOf(engine.id)}: engines.${engine.id}.${field} ${text}`);
     const kind = Object.hasOwn(kinds, engine.kind) ? kinds[engine.kind] : undefined;
     if (!kind) throw refuse("kind", `must be one of ${Object.keys(kinds).join(", ")}, but is '${engine.kind}'`);
     checkAddress(engine, kind, env, refuse);
@@ -162,5 +170,6 @@ function checkAddress(
   if (!kind.remote && url !== undefined) throw refuse("url", `is not known here: ${kindName} runs as a worker`);
   if (apiKeyEnv === undefined || when !== undefined) return;
   if (!kind.remote) throw refuse("apiKeyEnv", "is for engines with a url");
-  if (!env[apiKeyEnv]) throw refuse("apiKeyEnv", `names ${apiKeyEnv}, which the environment does not have`);
+  if (env !== null && !env[apiKeyEnv])
+    throw refuse("apiKeyEnv", `names ${apiKeyEnv}, which the environment does not have`);
 }

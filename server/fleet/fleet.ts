@@ -327,6 +327,17 @@ export function createFleet(options: FleetOptions): Fleet {
     if (state === "warm" || state === "failed") replica.seat?.settled();
   }
 
+  /** One for each id: while one takes another's place, the newer. */
+  function current(): Replica[] {
+    return [...new Map(replicas.map((replica) => [replica.entry.id, replica])).values()];
+  }
+
+  /** Also by those that take no more calls. */
+  function usedBy(id: string): number {
+    const all = [...replicas, ...leaving.keys()];
+    return all.reduce((sum, { entry, slots }) => sum + (entry.id === id ? slots.taken : 0), 0);
+  }
+
   /** Takes no more calls, finishes those it has, and ends. */
   function leave(replica: Replica): void {
     if (leaving.has(replica)) return;
@@ -414,14 +425,14 @@ export function createFleet(options: FleetOptions): Fleet {
     onFree: (listener) => void freeListeners.push(listener),
     onChange: (listener) => void changeListeners.push(listener),
     states: () => [...groups].map(([id, group]) => statusOf(bestOf(group), id)),
-    engines: () => replicas.map(viewOf),
+    engines: () => current().map((replica) => ({ ...viewOf(replica), used: usedBy(replica.entry.id) })),
 
     loads: () =>
-      replicas.map(({ entry, slots }) => ({
+      current().map(({ entry, slots }) => ({
         engine: entry.id,
         kind: entry.kind,
         slots: slots.count,
-        used: slots.taken,
+        used: usedBy(entry.id),
       })),
 
     ready: () =>

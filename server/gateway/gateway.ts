@@ -8,6 +8,7 @@ import { chat } from "./endpoints/chat.ts";
 import { completions } from "./endpoints/completions.ts";
 import { detections } from "./endpoints/detections.ts";
 import { embeddings } from "./endpoints/embeddings.ts";
+import { engines } from "./endpoints/engines.ts";
 import { blob, imageEdits, imageGenerations, imageVariations } from "./endpoints/images.ts";
 import { metrics } from "./endpoints/metrics.ts";
 import { getModel, listModels } from "./endpoints/models.ts";
@@ -46,6 +47,7 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
   "/v1/models": { GET: listModels },
   "/v1/models/*": { GET: getModel },
   "/v1/queue": { GET: queue },
+  "/v1/engines": { GET: engines },
   "/v1/usage": { GET: usage },
   "/metrics": { GET: metrics },
   "/health": { GET: health },

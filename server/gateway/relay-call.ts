@@ -119,11 +119,10 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
     throw new LedgerUnavailable("it said so before");
   }
   const hangUp = createHangUp(exchange.request.signal);
-  const opening = open(exchange, call, hangUp, found);
+  const opening = open(exchange, call, hangUp, found, more);
   // Taken before the status line goes out, so that an engine that fails at once gets its own status; but not for so long
   // that the caller gives up: then he gets his headers, and comments until it comes.
   const opened = call.stream ? await inTime(opening, limits.keepaliveMs) : await opening.finally(hangUp.clear);
-  if (opened?.clampedTo) more["x-oxbow-max-tokens-clamped"] = String(opened.clampedTo);
   if (opened?.answer.kind !== "whole") {
     more["x-oxbow-units"] = String(call.model.weight);
     exchange.record.stream = true;
@@ -161,20 +160,27 @@ interface Opened {
   /** Of a stream. */
   first: Frame | null;
   units: number;
-  /** The plan's cap on the answer, when the call asked for more. */
-  clampedTo: number | null;
   settlement: Settlement;
 }
 
-/** Waits for a ticket and for the beginning of the answer. */
-async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: Claim | null): Promise<Opened> {
+/**
+ * Waits for a ticket and for the beginning of the answer.
+ * @param more fields of the answer: what is known before the line is there before the line, for who waits in it
+ */
+async function open(
+  exchange: Exchange,
+  call: RelayCall,
+  hangUp: HangUp,
+  claim: Claim | null,
+  more: Record<string, string>,
+): Promise<Opened> {
   const { signal } = hangUp;
   let prepared: Prepared | null;
   let ticket: Ticket<Engine, Outcome>;
   try {
     prepared = (await call.prepare?.(signal)) ?? null;
     exchange.trace?.part("queue", "internal");
-    ticket = await admit(exchange, call, prepared, signal);
+    ticket = await admit(exchange, call, prepared, more, signal);
   } catch (error) {
     claim?.free();
     throw error;
@@ -200,8 +206,7 @@ async function open(exchange: Exchange, call: RelayCall, hangUp: HangUp, claim: 
     settlement.began();
     exchange.copy = copyOf(exchange, call, sent);
     if (answer.kind === "whole") exchange.copy?.push(answer.bytes);
-    const clampedTo = ticket.clamped ? ticket.outputTokensMax : null;
-    return { answer, first, units: ticket.units, clampedTo, settlement };
+    return { answer, first, units: ticket.units, settlement };
   } catch (error) {
     settlement.failed(error);
     throw error;
@@ -276,6 +281,7 @@ function admit(
   exchange: Exchange,
   call: RelayCall,
   prepared: Prepared | null,
+  more: Record<string, string>,
   signal: AbortSignal,
 ): Promise<Ticket<Engine, Outcome>> {
   const { served } = exchange;
@@ -295,6 +301,9 @@ function admit(
     },
     inputField: call.inputField,
     outputTokens: call.outputTokens,
+    onAllowed: ({ clamped, outputTokensMax }) => {
+      if (clamped) more["x-oxbow-max-tokens-clamped"] = String(outputTokensMax);
+    },
     choices: call.generations,
     affinity: affinityOf(served?.id ?? call.model.id, call.body),
     measures: [...(call.measures ?? []), ...(prepared?.measures ?? [])],

@@ -72,8 +72,9 @@ const STORED: Record<string, RegExp> = {
 };
 
 /** @throws ApiError `object_not_found`, or `unknown_url` where there would not even be a response */
-export function storedResponse({ request, path, rooms }: Exchange): never {
-  rooms.accounts.identify(request.headers);
+export function storedResponse(exchange: Exchange): never {
+  const { request, path } = exchange;
+  identify(exchange);
   const method = request.method === "HEAD" ? "GET" : request.method;
   const id = STORED[method]?.exec(path)?.[1];
   if (id === undefined) throw new ApiError("unknown_url", `Invalid URL (${method} ${path.slice(0, 200)})`);

@@ -34,8 +34,15 @@ beforeAll(async () => {
     traces: { begin: () => null },
     traffic: { sideOf: () => null, begun: () => null },
     accounts,
+    admission: { headers: () => ({}) } as unknown as GatewayOptions["admission"],
     usage: ledger.usage,
-    usageToday: ({ accountId }) => ({ day: DAY, used: ledger.settled(accountId, DAY), limit: 50, remaining: 44 }),
+    usageToday: ({ accountId }) => ({
+      day: DAY,
+      used: ledger.settled(accountId, DAY),
+      in_flight: 2,
+      limit: 50,
+      remaining: 44,
+    }),
     models: [],
     log: console,
   } satisfies Partial<GatewayOptions>;
@@ -102,7 +109,14 @@ test("the caller's own requests, newest first, by pages without gaps", async () 
 test("today's quota comes with every answer, narrowed or not", async () => {
   const { body } = await get(`?day=2026-11-20&model=a`);
   expect(body.data).toHaveLength(1);
-  expect(body.today).toEqual({ day: DAY, used: 3, limit: 50, remaining: 44, resets_at: NOW / 1000 + 12 * 3600 });
+  expect(body.today).toEqual({
+    day: DAY,
+    used: 3,
+    in_flight: 2,
+    limit: 50,
+    remaining: 44,
+    resets_at: NOW / 1000 + 12 * 3600,
+  });
   expect((await get("?model=none")).body).toMatchObject({ data: [], first_id: null, last_id: null, has_more: false });
   expect((await get("?key=none")).body.data).toEqual([]);
 });

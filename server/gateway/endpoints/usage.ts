@@ -3,14 +3,13 @@
 
 import { ApiError, USAGE_GROUPS, type UsageList, type UsageObject, type UsageSum } from "@oxbow/contract";
 import { isDay, PAGE_MAX, type UsageFilter, type UsageOf, type UsageRow } from "../../ledger/ledger.ts";
-import { type Exchange, sendJson } from "../exchange.ts";
+import { type Exchange, identify, sendJson } from "../exchange.ts";
 
 const PAGE_DEFAULT = 100;
 
 /** Query: `after` (an id), `limit` (1 to 1000), `group` (day, model or key), and to narrow `day`, `model`, `key`. */
 export async function usage(exchange: Exchange): Promise<Response> {
-  const { accounts, usageToday } = exchange.rooms;
-  const caller = accounts.identify(exchange.request.headers);
+  const caller = identify(exchange);
   const query = new URL(exchange.request.url).searchParams;
   const day = dayIn(query);
   const filter: UsageFilter = {
@@ -21,7 +20,7 @@ export async function usage(exchange: Exchange): Promise<Response> {
     to: day,
   };
   const found = query.has("group") ? await sums(exchange, filter, query) : await page(exchange, filter, query);
-  const today = usageToday(caller);
+  const today = exchange.rooms.usageToday(caller);
   const body: UsageList = {
     object: "list",
     ...found,
