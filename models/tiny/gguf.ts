@@ -8,7 +8,8 @@ export type GgufValue =
   | { u32: number }
   | { f32: number }
   | { strings: string[] }
-  | { i32s: number[] };
+  | { i32s: number[] }
+  | { f32s: number[] };
 
 export interface GgufTensor {
   name: string;
@@ -113,6 +114,11 @@ function writeValue(out: Writer, value: GgufValue): void {
     out.u32(VALUE_TYPE.string);
     out.u64(value.strings.length);
     for (const text of value.strings) out.string(text);
+  } else if ("f32s" in value) {
+    out.u32(VALUE_TYPE.array);
+    out.u32(VALUE_TYPE.f32);
+    out.u64(value.f32s.length);
+    for (const number of value.f32s) out.f32(number);
   } else {
     out.u32(VALUE_TYPE.array);
     out.u32(VALUE_TYPE.i32);

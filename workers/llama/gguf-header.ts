@@ -6,8 +6,11 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { checkModel, type GgufHeader } from "./gguf-check.ts";
 import { show, UnusableModel } from "./unusable.ts";
 
-/** @throws UnusableModel naming what is wrong with the file; no native code runs */
-export function readGgufHeader(path: string): GgufHeader {
+/**
+ * @param check what else the header must hold; by default what a model of text needs
+ * @throws UnusableModel naming what is wrong with the file; no native code runs
+ */
+export function readGgufHeader(path: string, check: (header: GgufHeader) => void = checkModel): GgufHeader {
   const file = openModel(path);
   try {
     const stat = fstatSync(file);
@@ -17,7 +20,7 @@ export function readGgufHeader(path: string): GgufHeader {
     const { values, arrays } = readMetadata(reader, counts.values);
     const tensors = readTensors(reader, counts.tensors, values);
     const header = { size: stat.size, values, arrays, tensors };
-    checkModel(header);
+    check(header);
     return header;
   } finally {
     closeSync(file);

@@ -68,6 +68,8 @@ export interface WorkerSetup {
   model?: Partial<WorkerModel>;
   /** Absent: one of its own. */
   socket?: string;
+  /** From this folder; absent: the worker for text. */
+  program?: string;
 }
 
 /** Starts the worker without waiting for the model. */
@@ -79,9 +81,9 @@ export function startWorker(file: string, directory: string, setup: WorkerSetup 
     models: [{ ...model, file, ...setup.model }],
     slots: setup.slots ?? 4,
     threads: 1,
-    options: { gpu: false, ...setup.options },
+    options: setup.program ? (setup.options ?? {}) : { gpu: false, ...setup.options },
   };
-  const process = Bun.spawn([Bun.argv[0]!, join(import.meta.dir, "main.ts"), JSON.stringify(config)], {
+  const process = Bun.spawn([Bun.argv[0]!, join(import.meta.dir, setup.program ?? "main.ts"), JSON.stringify(config)], {
     stdin: "pipe",
     stdout: "ignore",
     stderr: "pipe",

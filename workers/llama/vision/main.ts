@@ -1,0 +1,115 @@
+// The worker that hosts one GGUF model that sees. Protocol: packages/contract/worker.ts. A program of its own beside the
+// one for text, because images need another library (docs/decisions/0007).
+
+import { rmSync } from "node:fs";
+import { basename } from "node:path";
+import {
+  ApiError,
+  COUNT_FIELD,
+  COUNT_PATH,
+  EXIT_MODEL_UNUSABLE,
+  type PromptCount,
+  parseJsonObject,
+  type WorkerConfig,
+  type WorkerHealth,
+} from "@oxbow/contract";
+import { errorOf, errorResponse } from "../http.ts";
+import { UnusableModel } from "../unusable.ts";
+import { chat, count, type SeeingHost } from "./chat.ts";
+import { loadSeeing } from "./load.ts";
+import { readOptions } from "./options.ts";
+import { silenceNative } from "./quiet.ts";
+
+const log = silenceNative();
+const CHAT = "/v1/chat/completions";
+/** The gateway's bound is lower: this one only keeps nonsense out of memory. */
+const BODY_BYTES_MAX = 256 << 20;
+
+let host: SeeingHost | null = null;
+let running = 0;
+let answered = 0;
+
+async function route(request: Request): Promise<Response> {
+  const path = new URL(request.url).pathname;
+  if (request.method === "GET" && path === "/health") return Response.json(health());
+  if (request.method === "GET" && path === "/metrics") return new Response(metrics(), { headers: METRICS });
+  if (request.method === "GET" && path === "/v1/models")
+    return Response.json({ object: "list", data: [modelObject()] });
+  if (request.method === "POST" && (path === CHAT || path === COUNT_PATH)) return call(request, path);
+  return errorResponse(new ApiError("unknown_url", `Invalid URL (${request.method} ${path.slice(0, 128)})`));
+}
+
+async function call(request: Request, path: string): Promise<Response> {
+  running++;
+  try {
+    if (!host) throw new ApiError("model_not_ready", "The model is being loaded.", { retryAfterMs: 1_000 });
+    const body = parseJsonObject(await request.bytes());
+    if (path === CHAT) return await chat(body, request, host);
+    if (request.headers.get(COUNT_FIELD) !== CHAT)
+      throw new ApiError("unknown_url", "No such prompts are counted here.");
+    return Response.json({ prompt_tokens: await count(body, host) } satisfies PromptCount);
+  } catch (thrown) {
+    if (request.signal.aborted) return new Response(null, { status: 499 });
+    return errorResponse(errorOf(thrown, log));
+  } finally {
+    running--;
+    answered++;
+  }
+}
+
+function health(): WorkerHealth {
+  return host ? { state: "warm", progress: 1 } : { state: "loading", progress: 0 };
+}
+
+const METRICS = { "content-type": "text/plain; version=0.0.4" };
+
+function metrics(): string {
+  return [
+    "# TYPE oxbow_vision_requests_running gauge",
+    `oxbow_vision_requests_running ${running}`,
+    "# TYPE oxbow_vision_requests_total counter",
+    `oxbow_vision_requests_total ${answered}`,
+    "",
+  ].join("\n");
+}
+
+const startedAt = Math.floor(Date.now() / 1000);
+
+function modelObject(): object {
+  return { id: host?.model.id ?? "", object: "model", created: startedAt, owned_by: "oxbow" };
+}
+
+async function main(): Promise<void> {
+  const config = JSON.parse(process.argv[2] ?? "null") as WorkerConfig | null;
+  const [model, ...others] = config?.models ?? [];
+  if (!config || !model?.file || others.length > 0) throw new UnusableModel("needs one model with a file");
+  const options = readOptions(config.options);
+  // The parent holds the other end of standard input: its end is the parent's.
+  for (const event of ["end", "error"]) process.stdin.on(event, () => process.exit(0));
+  process.stdin.resume();
+  rmSync(config.socket, { force: true });
+  const server = Bun.serve<undefined>(
+    Object.assign({ unix: config.socket, fetch: route, development: false, maxRequestBodySize: BODY_BYTES_MAX }, {
+      idleTimeout: 0,
+    } as object),
+  );
+  process.on("SIGTERM", () => {
+    const leave = () => process.exit(0);
+    setTimeout(leave, options.drainMsMax);
+    server.stop().then(leave, leave);
+  });
+  const { file, contextTokens } = model;
+  const { slots, threads } = config;
+  const seeing = await loadSeeing({ file, contextTokens, slots, threads, ...options });
+  host = { ...seeing, model, contextTokens, log };
+}
+
+main().catch((error: unknown) => {
+  const file = basename((JSON.parse(process.argv[2] ?? "null") as WorkerConfig | null)?.models[0]?.file ?? "the model");
+  if (error instanceof UnusableModel) {
+    log(`fatal: ${file} ${error.message}`);
+    process.exit(EXIT_MODEL_UNUSABLE);
+  }
+  log(`${file} could not be loaded: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+});
