@@ -230,6 +230,7 @@ async function begin(
   signal: AbortSignal,
 ): Promise<Pick<Opened, "answer" | "first">> {
   exchange.record.engine = engine.id;
+  exchange.simulated = engine.simulated;
   const answer = await engine.call(call.path, sent.bytes, {
     signal,
     headers: { ...fieldsFor(engine, exchange, call), ...(engine.remote === null ? sent.headers : {}) },
