@@ -1,10 +1,12 @@
 // `npm run bench`: what Oxbow costs, as ratios to yardsticks of the same run. Prints tables and writes them with machine and
-// commit to bench/results/. Parts by name: `npm run bench -- proxies`, `-- streams`, `-- ready`, `-- llama`.
+// commit to bench/results/. Parts by name: `npm run bench -- proxies`, `-- streams`, `-- ready`, `-- llama`,
+// `-- embeddings`.
 
 import { mkdtempSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { writeData } from "./data.ts";
+import { benchEmbeddings } from "./embeddings.ts";
 import { benchLlama } from "./llama.ts";
 import { callBody, run, type Target } from "./load.ts";
 import { findNginx, startNginx } from "./nginx.ts";
@@ -31,6 +33,12 @@ if (wanted("llama")) {
   tables.llama = await benchLlama(async (env) => {
     const { port, process } = await startOxbow(env);
     return { name: "Oxbow", url: url(port), pid: process.pid, headers: HEADERS };
+  }, rounds);
+}
+if (wanted("embeddings")) {
+  tables.embeddings = await benchEmbeddings(async (env) => {
+    const { port, process } = await startOxbow(env);
+    return { name: "Oxbow", url: url(port, "/v1/embeddings"), pid: process.pid, headers: HEADERS };
   }, rounds);
 }
 for (const [name, rows] of Object.entries(tables)) {
@@ -134,8 +142,8 @@ async function startOxbow(env: Record<string, string>) {
   return { process: process_, port, readyMs: performance.now() - start };
 }
 
-function url(port: number): string {
-  return `http://127.0.0.1:${port}/v1/chat/completions`;
+function url(port: number, path = "/v1/chat/completions"): string {
+  return `http://127.0.0.1:${port}${path}`;
 }
 
 /** Microseconds to tenths, ratios to hundredths. */

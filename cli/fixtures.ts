@@ -10,13 +10,20 @@ export function envOf(home: string, more: Record<string, string> = {}) {
   return { PATH, HOME, OXBOW_HOME: home, BUN_CONFIG_MAX_HTTP_REQUESTS: "65535", ...more };
 }
 
-function start(home: string, args: string[], more: Record<string, string>) {
+function start(home: string, args: string[], more: Record<string, string>, input?: Uint8Array<ArrayBuffer>) {
   const env = envOf(home, more);
-  return Bun.spawn([process.execPath, MAIN, ...args], { env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+  const stdin = input?.length ? input : "ignore";
+  return Bun.spawn([process.execPath, MAIN, ...args], { env, stdin, stdout: "pipe", stderr: "pipe" });
 }
 
-export async function oxbow(home: string, args: string[], more: Record<string, string> = {}) {
-  const child = start(home, args, more);
+/** @param input what is piped into it */
+export async function oxbow(
+  home: string,
+  args: string[],
+  more: Record<string, string> = {},
+  input: string | Uint8Array<ArrayBuffer> = "",
+) {
+  const child = start(home, args, more, typeof input === "string" ? new TextEncoder().encode(input) : input);
   const [code, out, err] = await Promise.all([child.exited, child.stdout.text(), child.stderr.text()]);
   return { code, out, err };
 }

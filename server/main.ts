@@ -59,7 +59,7 @@ export async function start(options: StartOptions): Promise<void> {
   const metrics = createMetrics({
     version: config.version,
     queues: () => admission.queues(),
-    engines: () => fleet.loads(),
+    engines: () => fleet.engines(),
     models: () => fleet.states(),
     refusals: () => admission.refusals(),
     ledger: () => ledger.counts(),

@@ -1,17 +1,25 @@
 // The dashboard and the alert rules ask only for what a running server says: every query is read by Prometheus' own grammar,
 // and every metric and label in it must be in a scrape.
 
-import { beforeAll, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { SyntaxNode } from "@lezer/common";
 import { parser } from "@prometheus-io/lezer-promql";
-import { parse } from "yaml";
+import { parse, stringify } from "yaml";
+import { dataWith, simulatorAlone } from "./data.ts";
 import { KEY, ROOT } from "./harness.ts";
 import { type ScrapedFamily, scrape } from "./scrape.ts";
 import { HELLO, MODEL, useServer } from "./suite.ts";
 
-const server = useServer({ simulate: true });
+// Every metric has a sample once a call was made, on a server that mirrors.
+const data = dataWith(simulatorAlone);
+writeFileSync(
+  join(data.folder, "traffic.yaml"),
+  stringify({ mirrors: { [MODEL]: { share: 1, to: { engine: "simulator" } } } }),
+);
+afterAll(data.remove);
+const server = useServer({ simulate: true, env: { OXBOW_DATA: data.folder } });
 let families: ScrapedFamily[];
 beforeAll(async () => {
   await fetch(`http://127.0.0.1:${server().port}/v1/chat/completions`, {

@@ -119,9 +119,20 @@ export const StreamOptions = Type.Object({
 export const Stop = Type.Union([Type.String(), Type.Array(Type.String(), { maxItems: 4 })]);
 export const LogitBias = Type.Record(Type.String(), Type.Number({ minimum: -100, maximum: 100 }));
 export const penalty = () => Type.Number({ minimum: -2, maximum: 2 });
-export const Metadata = Type.Record(Type.String(), Type.String({ maxLength: 512 }), { maxProperties: 16 });
+const Metadata = Type.Record(Type.String(), Type.String({ maxLength: 512 }), { maxProperties: 16 });
 /** OpenAI takes any 64-bit integer; JSON in JavaScript carries 53 of them exactly, and a seed need not be exact. */
 export const Seed = Type.Integer();
+
+/** Whose call it is, and what of it may be kept: the same in both forms of a request. */
+export const KeepingFields = {
+  store: Type.Optional(Type.Boolean()),
+  metadata: Type.Optional(Metadata),
+  user: Type.Optional(Type.String()),
+  safety_identifier: Type.Optional(Type.String({ maxLength: 64 })),
+  prompt_cache_key: Type.Optional(Type.String()),
+  prompt_cache_retention: Type.Optional(Type.Enum(["in_memory", "in-memory", "24h"])),
+  prompt_cache_options: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+};
 
 export const ChatRequest = Type.Object({
   model: Type.String({ minLength: 1 }),
@@ -154,13 +165,7 @@ export const ChatRequest = Type.Object({
   web_search_options: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
   moderation: Type.Optional(Type.Unknown()),
   service_tier: Type.Optional(Type.Enum(["auto", "default", "flex", "scale", "priority", "fast"])),
-  store: Type.Optional(Type.Boolean()),
-  metadata: Type.Optional(Metadata),
-  user: Type.Optional(Type.String()),
-  safety_identifier: Type.Optional(Type.String({ maxLength: 64 })),
-  prompt_cache_key: Type.Optional(Type.String()),
-  prompt_cache_retention: Type.Optional(Type.Enum(["in_memory", "in-memory", "24h"])),
-  prompt_cache_options: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  ...KeepingFields,
 });
 export type ChatRequest = Static<typeof ChatRequest>;
 export type ChatMessage = Static<typeof Message>;

@@ -3,7 +3,7 @@
 // Source: openai-openapi 2.3.0, `CreateResponse`, read 2026-11-21.
 
 import Type, { type Static } from "typebox";
-import { FunctionName, Metadata, maybe, Parameters, penalty } from "./chat.ts";
+import { FunctionName, KeepingFields, maybe, Parameters, penalty } from "./chat.ts";
 import { ApiError } from "./errors.ts";
 import { type InputItem, itemsOf } from "./responses-input.ts";
 import { createParser } from "./validate.ts";
@@ -87,13 +87,7 @@ export const ResponsesRequest = Type.Object({
   stream: Type.Optional(Type.Boolean()),
   stream_options: Type.Optional(Type.Object({ include_obfuscation: maybe(Type.Boolean()) })),
   service_tier: Type.Optional(Type.Enum(["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"])),
-  store: Type.Optional(Type.Boolean()),
-  metadata: Type.Optional(Metadata),
-  user: Type.Optional(Type.String()),
-  safety_identifier: Type.Optional(Type.String({ maxLength: 64 })),
-  prompt_cache_key: Type.Optional(Type.String()),
-  prompt_cache_retention: Type.Optional(Type.Enum(["in_memory", "in-memory", "24h"])),
-  prompt_cache_options: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  ...KeepingFields,
 });
 export type ResponsesRequest = Static<typeof ResponsesRequest>;
 export type TextFormat = Static<typeof TextFormat>;

@@ -69,6 +69,8 @@ export interface EngineView {
   weight: number;
   /** Of its weight, while it comes back: 0 to 1. */
   share: number;
+  /** How often it was sent off since the start. */
+  ejections: number;
   tags: readonly string[];
   accounts?: readonly string[];
   /** What its metrics said within the last seconds. */
@@ -97,8 +99,6 @@ export interface Fleet {
   engines(): EngineView[];
   /** Every change of a model's state on one of its engines. Listeners must not throw. */
   onChange(listener: (status: ModelStatus) => void): void;
-  /** How many slots each engine has, and how many of them are taken. */
-  loads(): { engine: string; kind: string; slots: number; used: number }[];
   /** Whether every pinned model is warm at this moment, on one engine at least. */
   ready(): boolean;
   /**
@@ -427,14 +427,6 @@ export function createFleet(options: FleetOptions): Fleet {
     states: () => [...groups].map(([id, group]) => statusOf(bestOf(group), id)),
     engines: () => current().map((replica) => ({ ...viewOf(replica), used: usedBy(replica.entry.id) })),
 
-    loads: () =>
-      current().map(({ entry, slots }) => ({
-        engine: entry.id,
-        kind: entry.kind,
-        slots: slots.count,
-        used: usedBy(entry.id),
-      })),
-
     ready: () =>
       [...groups.values()].every(
         (group) =>
@@ -517,6 +509,7 @@ function viewOf({ entry, host, slots, health, draining, lastLoad }: Replica): En
     used: slots.taken,
     weight: entry.weight,
     share,
+    ejections: health.ejections(),
     tags: entry.tags,
     ...(entry.accounts === undefined ? {} : { accounts: entry.accounts }),
     load: lastLoad(),

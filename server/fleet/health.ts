@@ -52,6 +52,8 @@ export interface Health {
   /** Does what is due. To be called every second or so. */
   tick(): void;
   standing(): Standing;
+  /** How often it was sent off since the start. */
+  ejections(): number;
   /** It is there, maybe anew: what was known of it is forgotten. @param careful whether its share is to grow */
   appeared(careful: boolean): void;
 }
@@ -82,6 +84,7 @@ export function createHealth(options: HealthOptions): Health {
   let askAgainAt = 0;
   let pauses = 0;
   let returnedAt: number | null = null;
+  let ejections = 0;
   let busyUntil = 0;
   let busyTimes = 0;
   /** Raised when what was learned before no longer counts. */
@@ -95,6 +98,7 @@ export function createHealth(options: HealthOptions): Health {
 
   function eject(why: string): void {
     if (returnedAt !== null && now() - returnedAt > FORGIVEN_MS) pauses = 0;
+    if (ejectedAt === null) ejections++;
     ejectedAt ??= now();
     reason = why;
     returnedAt = null;
@@ -181,6 +185,8 @@ export function createHealth(options: HealthOptions): Health {
     },
 
     standing: () => ({ held, ejectedAt, reason, busyUntil: busyUntil > now() ? busyUntil : 0, share: share() }),
+
+    ejections: () => ejections,
 
     appeared(careful) {
       life++;

@@ -195,7 +195,7 @@ test("another entry for a cold engine is simply the next one that is asked for; 
   expect(pidsOf("a")).toHaveLength(2);
   expect(pidsOf("b")).toHaveLength(0);
   (await placed(fleet, "b")).release();
-  expect(fleet.loads()).toMatchObject([{ slots: 3 }, { slots: 3 }]);
+  expect(fleet.engines()).toMatchObject([{ slots: 3 }, { slots: 3 }]);
 }, 20_000);
 
 function fleetKind() {

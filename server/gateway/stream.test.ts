@@ -5,13 +5,18 @@ import { createExchange } from "./exchange.ts";
 import type { Beat } from "./pulse.ts";
 import type { Rooms } from "./rooms.ts";
 import type { Settlement } from "./settle.ts";
-import { bytesWire, type Course, sendStream } from "./stream.ts";
+import { bytesWire, type Course, sendStream, type Translation } from "./stream.ts";
 
 const encoder = new TextEncoder();
 const LIMITS = { keepaliveMs: 10, firstTokenMsMax: 100, chunkGapMsMax: 50, slowReaderMsMax: 60 };
 
 /** A stream under test: an engine that speaks when told, a clock that moves when told, and the caller's end of it. */
-function setUp({ choices = 1, keeps = false, contentType = "" } = {}) {
+function setUp({
+  choices = 1,
+  keeps = false,
+  contentType = "",
+  translation = undefined as Translation | undefined,
+} = {}) {
   let clock = 0;
   const beats = new Set<Beat>();
   const pulse = {
@@ -57,7 +62,8 @@ function setUp({ choices = 1, keeps = false, contentType = "" } = {}) {
     settlement.cancelled(tokenSent);
   };
   const course: Course = { next, cancel, settlement: () => settlement };
-  const response = sendStream(exchange, course, {}, { choices, ...(contentType && { wire: bytesWire(contentType) }) });
+  const wire = contentType ? { wire: bytesWire(contentType) } : {};
+  const response = sendStream(exchange, course, {}, { choices, translation, ...wire });
   const reader = response.body!.getReader();
   return {
     response,
@@ -274,6 +280,37 @@ test("an engine's error takes the place of what was held back", async () => {
   ]);
   expect(piece).toBe(event);
   expect(stream.told).toEqual(["failed"]);
+});
+
+test("an endpoint with errors of its own form: what we say and what the engine says is told in it, and nothing follows", async () => {
+  const translation: Translation = {
+    whole: (bytes) => bytes,
+    push: (bytes) => encoder.encode(new TextDecoder().decode(bytes).replaceAll("data:", "event: own\ndata:")),
+    error: ({ error }) => `event: failed\ndata: ${error.code}\n\n`,
+  };
+  const silent = setUp({ translation });
+  expect(await readAfter(silent, [["data: 1\n\n"]])).toBe("event: own\ndata: 1\n\n");
+  const given = silent.read();
+  await settled();
+  silent.pass(51);
+  expect(await given).toBe("event: failed\ndata: engine_timeout\n\n");
+  expect(await silent.read()).toBeNull();
+  expect(silent.told).toEqual(["failed"]);
+
+  const broken = setUp({ translation });
+  const first = broken.read();
+  await settled();
+  broken.breakOff(new ApiError("engine_interrupted", "It broke off."));
+  expect(await first).toBe("event: failed\ndata: engine_interrupted\n\n");
+  expect(await broken.read()).toBeNull();
+
+  // Held back for the ledger, which cannot write it: the end is an error of the endpoint's form too.
+  const uncounted = setUp({ translation });
+  const end = uncounted.read();
+  await settled();
+  uncounted.say("data: 2\n\n", { finishes: 1, last: true });
+  uncounted.written.reject(new ApiError("ledger_unavailable", "no"));
+  expect(await end).toBe("event: failed\ndata: ledger_unavailable\n\n");
 });
 
 test("for a repeat all events are kept, up to a bound", async () => {

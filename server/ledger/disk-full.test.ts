@@ -6,23 +6,13 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { newId } from "@oxbow/contract";
 import { LedgerUnavailable, openLedger, openUsage, rebuildUsage } from "./ledger.ts";
+import { DAY, DONE, NOON, newEntry } from "./test-entry.ts";
 import type { Told } from "./test-full.ts";
 
 setDefaultTimeout(60_000);
 
-const DAY = "2026-11-21";
-const names = { accountId: "acc-1", keyId: "key00001", plan: "p@1", model: "tiny", endpoint: "/v1/completions" };
-const DONE = {
-  outcome: "complete",
-  tokensIn: 1,
-  tokensOut: 1,
-  waitedMs: 0,
-  firstTokenMs: null,
-  durationMs: 1,
-} as const;
-const now = () => Date.parse(`${DAY}T12:00:00Z`);
+const now = () => NOON;
 
 function mountSmall(): string | null {
   const folder = mkdtempSync(join(tmpdir(), "oxbow-full-"));
@@ -35,10 +25,10 @@ function mountSmall(): string | null {
 async function fill(ledger: Awaited<ReturnType<typeof openLedger>>): Promise<string[]> {
   const settled: string[] = [];
   for (;;) {
-    const batch = Array.from({ length: 200 }, () => newId("req_"));
+    const batch = Array.from({ length: 200 }, () => newEntry());
     const refused: unknown[] = [];
-    for (const requestId of batch) ledger.reserve({ requestId, ...names, day: DAY, units: 1, at: 0 });
-    const wait = async (requestId: string) => {
+    for (const entry of batch) ledger.reserve(entry);
+    const wait = async ({ requestId }: { requestId: string }) => {
       await ledger.settle(requestId, DONE).then(
         () => settled.push(requestId),
         (error) => refused.push(error),
@@ -70,7 +60,7 @@ test.if(mounted !== null)(
       expect(ledger.settled("acc-1", DAY)).toBe(settled.length);
 
       // One that comes while it is full waits, and is written when there is room before its time is over.
-      const late = { requestId: newId("req_"), ...names, day: DAY, units: 1, at: 0 };
+      const late = newEntry();
       ledger.reserve(late);
       rmSync(ballast);
       await ledger.settle(late.requestId, DONE);

@@ -2,8 +2,8 @@
 
 import type { Outcome } from "@oxbow/contract";
 
-/** A request that was let in. Counted once it is settled. */
-export interface LedgerEntry {
+/** Whose request it is, what it asked for, and what it counts. */
+export interface RequestNames {
   requestId: string;
   accountId: string;
   keyId: string;
@@ -18,6 +18,10 @@ export interface LedgerEntry {
   units: number;
   /** Unix milliseconds. */
   at: number;
+}
+
+/** A request that was let in. Counted once it is settled. */
+export interface LedgerEntry extends RequestNames {
   idempotencyKey?: string;
   bodyHash?: string;
 }
@@ -64,19 +68,10 @@ export interface UsageOf extends UsageTotals {
 }
 
 /** One request that has ended, or a correction. */
-export interface UsageRow {
+export interface UsageRow extends RequestNames {
   /** Where it stands in the ledger; the cursor of a page. */
   seq: number;
-  requestId: string;
-  accountId: string;
-  keyId: string;
-  plan: string;
-  model: string;
-  endpoint: string;
-  day: string;
-  at: number;
   kind: "settle" | "void" | "adjust";
-  units: number;
   outcome: Outcome | null;
   tokensIn: number;
   tokensOut: number;

@@ -1,8 +1,8 @@
 // A ledger in a process whose files may not grow beyond a limit, for a test that lifts the limit: settles until it is refused,
 // says so, waits for room, settles once more, and says what was acknowledged.
 
-import { newId } from "@oxbow/contract";
 import { LedgerUnavailable, openLedger } from "./ledger.ts";
+import { DONE, NOON, newEntry } from "./test-entry.ts";
 
 export interface Told {
   healthy: boolean;
@@ -14,25 +14,16 @@ export interface Told {
 // What exceeds the limit is to be an error of the write, not the end of the process.
 process.on("SIGXFSZ", () => {});
 
-const DAY = "2026-11-21";
 const [home = ""] = process.argv.slice(2);
-const ledger = await openLedger({ home, now: () => Date.parse(`${DAY}T12:00:00Z`), settleMsMax: 100, retryMs: 20 });
-const names = { accountId: "acc-1", keyId: "key00001", plan: "p@1", model: "tiny", endpoint: "/v1/completions" };
-const done = {
-  outcome: "complete",
-  tokensIn: 1,
-  tokensOut: 1,
-  waitedMs: 0,
-  firstTokenMs: null,
-  durationMs: 1,
-} as const;
+const ledger = await openLedger({ home, now: () => NOON, settleMsMax: 100, retryMs: 20 });
 const told: Told = { healthy: true, settled: [], refused: 0, otherErrors: 0 };
 
 async function settle(): Promise<void> {
-  const requestId = newId("req_");
-  ledger.reserve({ requestId, ...names, day: DAY, units: 1, at: 0 });
+  const entry = newEntry();
+  const { requestId } = entry;
+  ledger.reserve(entry);
   try {
-    await ledger.settle(requestId, done);
+    await ledger.settle(requestId, DONE);
     told.settled.push(requestId);
   } catch (error) {
     if (error instanceof LedgerUnavailable) told.refused++;

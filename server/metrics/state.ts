@@ -7,8 +7,9 @@ export interface Sources {
   version: string;
   /** The lines of all models that were called. */
   queues: () => { model: string; classes: QueueCounts[] }[];
-  engines: () => { engine: string; kind: string; slots: number; used: number }[];
-  models: () => { id: string; engine: string; state: string }[];
+  engines: () => EngineCounts[];
+  /** By model: the state of the engine that says most about it. */
+  models: () => { id: string; state: string }[];
   /** Calls that were refused by plan, by rule. */
   refusals: () => Record<string, number>;
   ledger: () => LedgerCounts;
@@ -16,6 +17,19 @@ export interface Sources {
   streams: () => number;
   /** Calls that were sent to a second engine, by the model that was asked for. */
   mirrors: () => { model: string; counts: { compared: number; dropped: number } }[];
+}
+
+export interface EngineCounts {
+  id: string;
+  kind: string;
+  state: string;
+  slots: number;
+  used: number;
+  /** Of its weight, while it comes back: 0 to 1. */
+  share: number;
+  ejections: number;
+  /** By its own metrics; null: it says nothing. */
+  load: { running: number; waiting: number; kvUsage: number | null } | null;
 }
 
 export interface QueueCounts {
@@ -38,6 +52,7 @@ export interface LedgerCounts {
 }
 
 const MODEL_STATES = ["cold", "loading", "warm", "failed"];
+const ENGINE_STATES = [...MODEL_STATES, "draining", "ejected"];
 
 export function stateFamilies(sources: Sources): Family[] {
   const gauge = (name: string, help: string, samples: () => Sample[]): Family => ({
@@ -73,18 +88,9 @@ export function stateFamilies(sources: Sources): Family[] {
       type: "counter",
       samples: () => Object.entries(sources.refusals()).map(([rule, value]) => ({ labels: { rule }, value })),
     },
-    gauge("oxbow_engine_slots", "Calls that an engine works on at the same time, at most.", () =>
-      sources.engines().map(({ engine, kind, slots }) => ({ labels: { engine, kind }, value: slots })),
-    ),
-    gauge("oxbow_engine_slots_used", "Calls that an engine works on.", () =>
-      sources.engines().map(({ engine, kind, used }) => ({ labels: { engine, kind }, value: used })),
-    ),
-    gauge("oxbow_model_state", "1 for the state that a model is in at an engine.", () =>
-      sources
-        .models()
-        .flatMap(({ id, engine, state }) =>
-          MODEL_STATES.map((each) => ({ labels: { model: id, engine, state: each }, value: each === state ? 1 : 0 })),
-        ),
+    ...engineFamilies(sources.engines),
+    gauge("oxbow_model_state", "1 for the state that a model is in.", () =>
+      sources.models().flatMap(({ id, state }) => statesOf({ model: id }, MODEL_STATES, state)),
     ),
     gauge("oxbow_streams_open", "Streams that are being sent.", () => [{ labels: {}, value: sources.streams() }]),
     {
@@ -100,6 +106,38 @@ export function stateFamilies(sources: Sources): Family[] {
     },
     ...ledgerFamilies(sources.ledger),
   ];
+}
+
+function engineFamilies(engines: () => EngineCounts[]): Family[] {
+  const family = (name: string, help: string, of: (each: EngineCounts) => number | null): Family => ({
+    name,
+    help,
+    type: name.endsWith("_total") ? "counter" : "gauge",
+    samples: () =>
+      engines().flatMap((each) => {
+        const value = of(each);
+        return value === null ? [] : [{ labels: { engine: each.id, kind: each.kind }, value }];
+      }),
+  });
+  return [
+    family("oxbow_engine_slots", "Calls that an engine works on at the same time, at most.", ({ slots }) => slots),
+    family("oxbow_engine_slots_used", "Calls of ours that an engine works on.", ({ used }) => used),
+    family("oxbow_engine_share", "Of its weight, while it comes back after it was sent off.", ({ share }) => share),
+    family("oxbow_engine_ejections_total", "Times that an engine was sent off.", ({ ejections }) => ejections),
+    family("oxbow_engine_running", "Calls that it works on by its own metrics.", ({ load }) => load?.running ?? null),
+    family("oxbow_engine_waiting", "Calls that wait in it by its own metrics.", ({ load }) => load?.waiting ?? null),
+    family("oxbow_engine_cache_ratio", "Share of its cache that is in use.", ({ load }) => load?.kvUsage ?? null),
+    {
+      name: "oxbow_engine_state",
+      help: "1 for the state that an engine is in.",
+      type: "gauge",
+      samples: () => engines().flatMap(({ id, kind, state }) => statesOf({ engine: id, kind }, ENGINE_STATES, state)),
+    },
+  ];
+}
+
+function statesOf(labels: Labels, states: readonly string[], now: string): Sample[] {
+  return states.map((state) => ({ labels: { ...labels, state }, value: state === now ? 1 : 0 }));
 }
 
 function ledgerFamilies(ledger: () => LedgerCounts): Family[] {
