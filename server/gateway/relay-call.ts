@@ -305,7 +305,7 @@ function admit(
       if (clamped) more["x-oxbow-max-tokens-clamped"] = String(outputTokensMax);
     },
     choices: call.generations,
-    affinity: affinityOf(served?.id ?? call.model.id, call.body),
+    affinity: affinityOf(served?.id ?? call.model.id, call.body, exchange.rooms.limits.affinityCharsMax),
     measures: [...(call.measures ?? []), ...(prepared?.measures ?? [])],
     signal,
   });
