@@ -23,7 +23,8 @@ runs elsewhere and has a URL: vLLM, SGLang, llama-server, Ollama, a provider, a 
 
 ## Adding an engine
 
-One entry. The model must be in \`models.yaml\` (${"`docs/models.md`"}).
+One entry, by hand or by \`oxbow engines add\`, which asks the server first what it is ([fleet.md](fleet.md)). The model must be
+in \`models.yaml\` ([models.md](models.md)).
 
 \`\`\`yaml
 engines:
