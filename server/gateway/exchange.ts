@@ -24,6 +24,8 @@ export interface Exchange {
   record: RequestRecord;
   /** What answers in place of the model that was asked for; null: that model does. */
   served: Model | null;
+  /** `engine:ID` or `tag:TAG`: the engines that are to answer; undefined: any of the model's. */
+  within: string | undefined;
   /** Who is told of the answer besides the caller; null: nobody. */
   copy: Copy | null;
   /** null: it is not traced. */
@@ -43,7 +45,19 @@ export function createExchange(request: Request, path: string, rooms: Rooms): Ex
   const id = newId("req_");
   const record = createRecord(id, request);
   const startedMs = performance.now();
-  return { request, id, startedMs, path, rooms, caller: null, record, served: null, copy: null, trace: null };
+  return {
+    request,
+    id,
+    startedMs,
+    path,
+    rooms,
+    caller: null,
+    record,
+    served: null,
+    within: undefined,
+    copy: null,
+    trace: null,
+  };
 }
 
 /** The fields of every answer, with `more` on top. */
