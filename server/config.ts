@@ -121,6 +121,7 @@ export interface Weights {
   gated?: boolean;
   bytes?: number;
   gguf?: { hub: string; file?: string; bytes?: number };
+  onnx?: { hub: string; include?: string[]; bytes?: number };
 }
 
 /** How vLLM is started for a model. */

@@ -50,8 +50,8 @@ async function showCatalogue({ json }: ModelsOptions, env: Env): Promise<void> {
     parameters: parameters ?? null,
     contextTokens,
     /** What `oxbow pull` brings. */
-    repository: known?.gguf?.hub ?? known?.hub ?? null,
-    bytes: known?.gguf ? (known.gguf.bytes ?? null) : (known?.bytes ?? null),
+    repository: (known?.gguf ?? known?.onnx ?? known)?.hub ?? null,
+    bytes: (known?.gguf ?? known?.onnx ?? known)?.bytes ?? null,
     gated: known?.gated ?? false,
     pulled: weights.pathOf(id),
   }));

@@ -66,6 +66,7 @@ interface PulledFrom {
   hub?: string;
   format: string;
   gguf?: object;
+  onnx?: object;
 }
 
 interface KindRow {
@@ -122,9 +123,8 @@ export function checkEngines(
 /** Whether the catalogue knows its weights on the hub in the format that the kind loads. */
 function canBePulled({ weights }: { weights: PulledFrom | null }, { format }: KindRow): boolean {
   if (format === undefined || weights === null) return false;
-  return format === "gguf" && weights.gguf !== undefined
-    ? true
-    : weights.hub !== undefined && weights.format === format;
+  const converted = format === "gguf" ? weights.gguf : format === "onnx" ? weights.onnx : undefined;
+  return converted !== undefined || (weights.hub !== undefined && weights.format === format);
 }
 
 function checkPool(

@@ -95,6 +95,21 @@ test("a stream that ends without [DONE], or breaks off, is not taken for finishe
   cut.close();
 });
 
+test("what is no event is not passed on, and what was good before it is", async () => {
+  const good = 'data: {"a":1}\n\n';
+  for (const junk of ["\u0000 junk\n\n", 'data: {"id":"x","choices":[{"ind\n\n', "data: \n\n", "<html>\n\n"]) {
+    for (const parts of [[good + junk], [good, junk], [`${good}${junk}data: [DONE]\n\n`]]) {
+      const got = await answer(() => events(parts.map(bytes)));
+      if (got.kind !== "stream") throw new Error("not a stream");
+      expect(textOf([(await got.events.next())!])).toBe(good);
+      const error = await got.events.next().catch((thrown) => thrown);
+      expect((error as ApiError).row).toBe("engine_interrupted");
+      expect(await got.events.next()).toBeNull();
+    }
+  }
+  expect(textOf(await read(() => events([bytes(`${good}data: [DONE]\n\njunk\n\n`)])))).toBe(`${good}data: [DONE]\n\n`);
+});
+
 test("what follows [DONE] is of no interest", async () => {
   expect(textOf(await read(() => events([bytes("data: [DONE]\n\n"), bytes("junk")])))).toBe("data: [DONE]\n\n");
 });
@@ -121,6 +136,7 @@ test("what is not an answer is a failure of the engine, never passed on", async 
     () => Response.json({ error: { message: "our key is wrong" } }, { status: 401 }),
     () => Response.json({ error: { message: "in a 200" } }),
     () => new Response("hello", { headers: { "content-type": "text/plain" } }),
+    () => new Response('{"id":"x","choices":[{"ind', { headers: { "content-type": "application/json" } }),
   ];
   for (const response of cases) {
     const error = await answer(response).catch((thrown) => thrown);

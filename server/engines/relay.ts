@@ -63,7 +63,7 @@ export async function readAnswer(response: Response, path = ""): Promise<EngineA
     throw new ApiError("engine_failed", "The engine stopped in the middle of its answer. Try again.", { cause });
   }
   if (!isJson && form.bytes === "whole") return { kind: "whole", bytes, contentType: type, usage: null };
-  if (!isJson || bytes[0] !== 0x7b || startsWith(bytes, ERROR_BODY)) {
+  if (!isJson || bytes[0] !== OPENING_BRACE || !endsObject(bytes) || startsWith(bytes, ERROR_BODY)) {
     throw new ApiError("engine_failed", "The engine's answer could not be understood. Try again.");
   }
   const usage = countsIn(bytes, lastIndexOf.call(bytes, USAGE));
@@ -91,6 +91,8 @@ function readEvents(body: ReadableStream<Uint8Array>, counted: boolean, { finish
   const marks = finishers?.flatMap((type) => [Buffer.from(`"type":"${type}"`), Buffer.from(`"type": "${type}"`)]);
   let rest: Uint8Array | null = null;
   let errorIsNext = false;
+  /** What comes next is no event. */
+  let badIsNext = false;
   /** Of an engine that tells its counts in an event: the one with the finish, or one after it. */
   let usage: TokenCounts | null = null;
   let finishing = false;
@@ -102,10 +104,16 @@ function readEvents(body: ReadableStream<Uint8Array>, counted: boolean, { finish
     const cut = cutOf(bytes, errorAt);
     if (cut === 0) return null;
     rest = cut === bytes.length ? null : bytes.subarray(cut);
-    const whole = rest === null ? bytes : bytes.subarray(0, cut);
+    let whole = rest === null ? bytes : bytes.subarray(0, cut);
+    const badAt = noEventAt(whole);
+    if (badAt === 0) breakOff(new Error("the engine sent what is no event"));
+    if (badAt > 0) {
+      badIsNext = true;
+      whole = whole.subarray(0, badAt);
+    }
     if (errorAt === 0) return { bytes: whole, finishes: 0, last: true, error: errorOf(textOf(whole, 6)), usage: null };
-    errorIsNext = errorAt > 0 && indexOf.call(bytes, EVENT_END, errorAt) >= 0;
-    const last = errorAt < 0 && endsWith(whole, DONE);
+    errorIsNext = errorAt > 0 && !badIsNext && indexOf.call(bytes, EVENT_END, errorAt) >= 0;
+    const last = (errorAt < 0 || badIsNext) && endsWith(whole, DONE);
     const finishes =
       marks === undefined ? finishesIn(whole) : marks.reduce((sum, mark) => sum + countIn(whole, mark), 0);
     finishing ||= finishes > 0;
@@ -116,7 +124,9 @@ function readEvents(body: ReadableStream<Uint8Array>, counted: boolean, { finish
   // Promise callbacks instead of `await`, and as few as possible: this runs for every token of every stream.
   function next(): Promise<Frame | null> {
     if (errorIsNext) return Promise.resolve(ending(frameOf(rest!)!));
-    return ended ? Promise.resolve(null) : reader.read().then(take, breakOff);
+    if (ended) return Promise.resolve(null);
+    if (badIsNext) return Promise.reject(new Error("the engine sent what is no event")).catch(breakOff);
+    return reader.read().then(take, breakOff);
   }
 
   function take({ value, done }: { value?: Uint8Array; done: boolean }): Frame | Promise<Frame | null> {
@@ -196,6 +206,36 @@ function cutOf(bytes: Uint8Array, errorAt: number): number {
   return end < 0 ? 0 : end + EVENT_END.length;
 }
 
+/**
+ * Where a whole event stands that is none, by its first and last bytes: our own workers write well, but what their pipes
+ * or their memory make of it is not passed on. -1: nowhere.
+ */
+function noEventAt(bytes: Uint8Array): number {
+  for (let at = 0; at < bytes.length; ) {
+    const end = indexOf.call(bytes, EVENT_END, at);
+    if (end < 0 || !isEvent(bytes, at, end - 1)) return at;
+    at = end + EVENT_END.length;
+  }
+  return -1;
+}
+
+/** `data: {…}`, `data: […]`, or the same behind lines that name the event or comment on it. */
+function isEvent(bytes: Uint8Array, first: number, last: number): boolean {
+  const begins = bytes[first];
+  if (begins === COLON) return true;
+  const ends = bytes[last] === CLOSING_BRACE || bytes[last] === CLOSING_BRACKET;
+  if (begins !== LETTER_D) return ends && begins === LETTER_E;
+  return ends && (bytes[first + 6] === OPENING_BRACE || bytes[first + 6] === OPENING_BRACKET);
+}
+
+const COLON = 0x3a;
+const LETTER_D = 0x64;
+const LETTER_E = 0x65;
+const OPENING_BRACE = 0x7b;
+const OPENING_BRACKET = 0x5b;
+const CLOSING_BRACE = 0x7d;
+const CLOSING_BRACKET = 0x5d;
+
 function finishesIn(bytes: Uint8Array): number {
   let count = 0;
   for (let at = indexOf.call(bytes, FINISH); at >= 0; at = indexOf.call(bytes, FINISH, at)) {
@@ -234,6 +274,13 @@ function join(a: Uint8Array, b: Uint8Array): Uint8Array {
   bytes.set(a);
   bytes.set(b, a.length);
   return bytes;
+}
+
+/** Whether the last byte that is no white space closes an object: half an answer is none. */
+function endsObject(bytes: Uint8Array): boolean {
+  let at = bytes.length - 1;
+  while (at > 0 && bytes[at]! <= SPACE) at--;
+  return bytes[at] === CLOSING_BRACE;
 }
 
 function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {

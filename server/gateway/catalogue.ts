@@ -26,7 +26,8 @@ export function createCatalogue(models: readonly Model[]): Catalogue {
       features.set(model.id, ofModel);
       const known = ofModel.get(served.features);
       if (known) return known;
-      const has = (name: string) => !OF_THE_MODEL.has(name) || model.capabilities.includes(name);
+      const has = (name: string) =>
+        OF_THE_MODEL.has(name) ? model.capabilities.includes(name) : categoriesOf(name).includes(model.category);
       const set = new Set([...served.features].filter(has));
       ofModel.set(served.features, set);
       return set;
@@ -49,6 +50,25 @@ const OF_THE_MODEL: ReadonlySet<string> = new Set<Feature>([
   "embeddings",
   "detection",
 ]);
+
+/** What an engine can do with answers of one sort is nothing to a model of another. The rest is about text. */
+const OF_SOUND: ReadonlySet<string> = new Set<Feature>([
+  "transcription_stream",
+  "transcription_logprobs",
+  "word_timestamps",
+  "diarization",
+  "chunking",
+  "keywords",
+  "speech_stream",
+  "speech_instructions",
+  "custom_voices",
+]);
+const OF_IMAGES: ReadonlySet<string> = new Set<Feature>(["image_streaming", "transparent_background", "diffusion"]);
+
+function categoriesOf(feature: string): readonly Model["category"][] {
+  if (OF_SOUND.has(feature)) return ["audio"];
+  return OF_IMAGES.has(feature) ? ["images"] : ["chat", "code", "vision"];
+}
 
 /**
  * Models do one thing; asked for another, one says so and names a model that does it.

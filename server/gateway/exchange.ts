@@ -26,6 +26,8 @@ export interface Exchange {
   served: Model | null;
   /** `engine:ID` or `tag:TAG`: the engines that are to answer; undefined: any of the model's. */
   within: string | undefined;
+  /** The call has reached an engine that makes its answers up, and its errors too. */
+  simulated: boolean;
   /** Who is told of the answer besides the caller; null: nobody. */
   copy: Copy | null;
   /** null: it is not traced. */
@@ -45,19 +47,8 @@ export function createExchange(request: Request, path: string, rooms: Rooms): Ex
   const id = newId("req_");
   const record = createRecord(id, request);
   const startedMs = performance.now();
-  return {
-    request,
-    id,
-    startedMs,
-    path,
-    rooms,
-    caller: null,
-    record,
-    served: null,
-    within: undefined,
-    copy: null,
-    trace: null,
-  };
+  const nobody = { caller: null, served: null, within: undefined, copy: null, trace: null };
+  return { request, id, startedMs, path, rooms, record, simulated: false, ...nobody };
 }
 
 /** The fields of every answer, with `more` on top. */
@@ -71,6 +62,7 @@ export function answerHeaders(exchange: Exchange, more: Record<string, string>):
   // A stream is the only answer whose end is not known yet: it says what it will count instead.
   if (more["x-oxbow-units"] === undefined) headers["x-oxbow-counted"] = "0";
   if (exchange.caller) Object.assign(headers, exchange.rooms.admission.headers(exchange.caller));
+  if (exchange.simulated) headers["x-oxbow-simulated"] = "true";
   Object.assign(headers, more);
   if (exchange.request.headers.has("origin")) {
     // Keys travel in a header, never in a cookie, so a page of any origin can only use a key it was given.

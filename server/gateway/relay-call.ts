@@ -233,6 +233,7 @@ async function begin(
   signal: AbortSignal,
 ): Promise<Pick<Opened, "answer" | "first">> {
   exchange.record.engine = engine.id;
+  exchange.simulated = engine.simulated;
   const answer = await engine.call(call.path, sent.bytes, {
     signal,
     headers: { ...fieldsFor(engine, exchange, call), ...(engine.remote === null ? sent.headers : {}) },
@@ -308,7 +309,7 @@ function admit(
       if (clamped) more["x-oxbow-max-tokens-clamped"] = String(outputTokensMax);
     },
     choices: call.generations,
-    affinity: affinityOf(served?.id ?? call.model.id, call.body),
+    affinity: affinityOf(served?.id ?? call.model.id, call.body, exchange.rooms.limits.affinityCharsMax),
     measures: [...(call.measures ?? []), ...(prepared?.measures ?? [])],
     signal,
   });

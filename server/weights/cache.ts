@@ -46,7 +46,7 @@ export function listCache(cache: string, notes: Notes, models: readonly Model[])
 }
 
 function hubsOf({ weights }: Model): (string | undefined)[] {
-  return [weights?.hub, weights?.gguf?.hub];
+  return [weights?.hub, weights?.gguf?.hub, weights?.onnx?.hub];
 }
 
 function setOf(note: Note, layout: Layout) {

@@ -48,17 +48,21 @@ export function targetOf(name: string, models: readonly Model[], format?: Format
 }
 
 /**
- * The weights that run on this machine come first (GGUF), where the catalogue has several.
+ * The weights that run on this machine come first (GGUF, then ONNX), where the catalogue has several.
  * @throws WeightsError when the catalogue has none on the hub, or none in this format
  */
 export function targetOfModel(model: Model, format?: Format): Target {
   const { weights } = model;
   const refuse = (why: string) => new WeightsError("unknown", `The model \`${model.id}\` ${why}.`);
   if (weights === null) throw refuse("has no weights to download");
-  const { gguf, revision = "main" } = weights;
+  const { gguf, onnx, revision = "main" } = weights;
   if (gguf && (format ?? "gguf") === "gguf") {
     const { hub: repository, file = null } = gguf;
     return { repository, revision: "main", format: "gguf", file, include: null, model: model.id };
+  }
+  if (onnx && (format ?? "onnx") === "onnx") {
+    const { hub: repository, include = null } = onnx;
+    return { repository, revision: "main", format: "onnx", file: null, include, model: model.id };
   }
   if (format !== undefined && format !== weights.format) throw refuse(`is not in the catalogue as ${format}`);
   if (weights.hub === undefined) throw refuse(`is not on the hub; its weights are at ${weights.url}`);

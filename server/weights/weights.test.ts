@@ -36,6 +36,15 @@ beforeEach(async () => {
       },
     },
     "org/gated": { files: { "m.gguf": LARGE }, gatedFor: "hf_secret" },
+    "org/onnx": {
+      files: {
+        "config.json": SMALL,
+        "onnx/model.onnx": bytesFor(30_000, 21),
+        "onnx/model.onnx_data": bytesFor(40_000, 23),
+        "onnx/model_fp16.onnx": bytesFor(15_000, 25),
+        "voices/a.bin": bytesFor(12_000, 27),
+      },
+    },
     "org/empty": { files: { "m.gguf": new Uint8Array(0) } },
   });
 });
@@ -51,11 +60,11 @@ const MODEL = {
   weights: { hub: "org/tensors", format: "safetensors", gguf: { hub: "org/gguf" } },
 } as unknown as Model;
 
-function weightsFor(env: Record<string, string> = {}, stallMsMax = 5_000) {
+function weightsFor(env: Record<string, string> = {}, stallMsMax = 5_000, models = [MODEL]) {
   return createWeights({
     home: join(folder, "home"),
     env: { HOME: folder, HF_ENDPOINT: hub.url, HF_HOME: join(folder, "hf"), ...env },
-    models: [MODEL],
+    models,
     stallMsMax,
   });
 }
@@ -122,6 +131,23 @@ test("a name that stands for nothing, or for several files, is refused with what
   expect((await failure(weightsFor().pull("org/gguf:q2"))).message).toContain("It has: m-Q4_K_M.gguf, m-Q8_0.gguf");
   expect((await failure(weightsFor().pull("org/gguf:m"))).message).toContain("several files");
   expect((await failure(weightsFor().pull("org/nothing"))).problem).toBe("refused");
+});
+
+test("of a repository with every graph in several precisions comes what the catalogue's patterns name", async () => {
+  const speech = {
+    id: "speech",
+    aliases: [],
+    weights: { format: "pytorch", onnx: { hub: "org/onnx", include: ["*.json", "onnx/model.onnx*", "voices/*.bin"] } },
+  } as unknown as Model;
+  const weights = weightsFor({}, 5_000, [speech]);
+  const path = await weights.pull("speech");
+  expect([...new Bun.Glob("**/*").scanSync({ cwd: path, followSymlinks: true })].toSorted()).toEqual([
+    "config.json",
+    "onnx/model.onnx",
+    "onnx/model.onnx_data",
+    "voices/a.bin",
+  ]);
+  expect(weights.pathOf("speech", "onnx")).toBe(path);
 });
 
 test("an empty file is complete", async () => {

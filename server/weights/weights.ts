@@ -114,7 +114,9 @@ export function createWeights({ home, env, models, stallMsMax, clock = realClock
 
 /** On the hub, what runs here first. */
 function formatsOf({ weights }: Model): Format[] {
-  const formats: Format[] = weights?.gguf ? ["gguf"] : [];
+  const formats: Format[] = [];
+  if (weights?.gguf) formats.push("gguf");
+  if (weights?.onnx) formats.push("onnx");
   if (weights?.hub !== undefined && !formats.includes(weights.format)) formats.push(weights.format);
   return formats;
 }

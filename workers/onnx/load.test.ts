@@ -1,12 +1,12 @@
 // What the worker says, and how it ends, when its files are no good.
 
 import { afterAll, expect, test } from "bun:test";
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeBert } from "../../models/fixtures/bert.ts";
 import { createGraph } from "../../models/fixtures/onnx-writer.ts";
 import { SMALL_YOLO, writeYolo } from "../../models/fixtures/yolo.ts";
-import { spawnWorker, temporaryDirectory } from "./testing.ts";
+import { spawnWorker, startWorker, temporaryDirectory } from "./testing.ts";
 
 const scratch = temporaryDirectory();
 afterAll(() => scratch.remove());
@@ -102,6 +102,13 @@ test.each(Object.keys(cases))("a model %s ends the worker for good, with the rea
   expect(last).toStartWith("fatal: ");
   expect(last).toContain(says);
   expect(last).not.toContain(scratch.path);
+});
+
+test("the only graph of a folder is the model, whatever its name", async () => {
+  const folder = spoiled("renamed", (path) => renameSync(join(path, "onnx/model.onnx"), join(path, "small_bert.onnx")));
+  const worker = await startWorker({ model: { category: "embeddings" }, file: folder });
+  expect((await worker.post("/v1/embeddings", { model: "test-model", input: "a" })).status).toBe(200);
+  await worker.stop();
 });
 
 test("the worker ends when its parent does", async () => {

@@ -1,6 +1,6 @@
 // Where a model's files are: a folder laid out as on the Hugging Face hub, or one .onnx file by itself.
 
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Dtype } from "./options.ts";
 import { UnusableModel } from "./unusable.ts";
@@ -49,12 +49,20 @@ const SUFFIXES: Record<Dtype, string[]> = {
 };
 
 /**
- * The file of one graph, `model` say: in the folder's `onnx/`, or at its top.
+ * The file of one graph, `model` say: in the folder's `onnx/`, or at its top; under another name when the folder holds no
+ * other graph.
  * @throws UnusableModel naming what was looked for
  */
 export function graphFile(folder: string, graph: string, dtype: Dtype): string {
   const names = SUFFIXES[dtype].flatMap((suffix) => [`onnx/${graph}${suffix}.onnx`, `${graph}${suffix}.onnx`]);
   const found = names.map((name) => join(folder, name)).find((path) => existsSync(path));
-  if (found === undefined) throw new UnusableModel(`has no ${basename(names[0]!)} (precision ${dtype})`);
-  return found;
+  if (found !== undefined) return found;
+  const others = ["onnx", ""].flatMap((part) => graphsIn(join(folder, part)));
+  if (others.length === 1 && dtype === "fp32") return others[0]!;
+  throw new UnusableModel(`has no ${basename(names[0]!)} (precision ${dtype})`);
+}
+
+function graphsIn(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap((name) => (name.endsWith(".onnx") ? join(folder, name) : []));
 }

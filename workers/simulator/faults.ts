@@ -127,7 +127,8 @@ export function contextError(contextTokens: number, promptTokens: number, answer
     answerTokens > 0
       ? `you requested ${promptTokens + answerTokens} tokens (${promptTokens} in the messages, ${answerTokens} in the completion). Please reduce the length of the messages or completion.`
       : `your messages resulted in ${promptTokens} tokens. Please reduce the length of the messages.`;
-  return new ApiError("context_length_exceeded", limit + text, { param: "messages" });
+  const cause = { contextTokens, promptTokens: promptTokens + answerTokens };
+  return new ApiError("context_length_exceeded", limit + text, { param: "messages", cause });
 }
 
 /** Thrown by a body whose connection is to be cut. */

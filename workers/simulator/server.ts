@@ -19,6 +19,7 @@ import {
 import type { TSchema } from "typebox";
 import type { Ask } from "./ask.ts";
 import { chat } from "./chat.ts";
+import { dressedChat, dressedError } from "./clothes.ts";
 import { completions } from "./completions.ts";
 import { count } from "./count.ts";
 import { detections } from "./detections.ts";
@@ -29,7 +30,7 @@ import { errorOfFault, FAULT_MODELS, type Simulation, simulationOf, simulationOf
 import { hear } from "./hear.ts";
 import { json, type Route } from "./http.ts";
 import { imageEdits, imageGenerations } from "./images.ts";
-import { readOptions } from "./options.ts";
+import { readOptions, type SimulatorOptions } from "./options.ts";
 import { wait } from "./pace.ts";
 import { speak } from "./speak.ts";
 
@@ -49,7 +50,7 @@ export function createSimulator(config: WorkerConfig): Handler {
     "GET /health": () => json({ state: "warm", progress: 1 } satisfies WorkerHealth),
     "GET /metrics": () => new Response(engine.metrics(), { headers: { "content-type": "text/plain; version=0.0.4" } }),
     "GET /v1/models": () => json({ object: "list", data: [...new Set(models.values())].map(modelObject) }),
-    "POST /v1/chat/completions": (request) => answer(request, chat),
+    "POST /v1/chat/completions": async (request) => dressedChat(options.dress, await answer(request, chat)),
     "POST /v1/completions": (request) => answer(request, completions),
     "POST /v1/images/detections": (request) => answer(request, detections),
     "POST /v1/images/generations": (request) => answer(request, imageGenerations),
@@ -114,7 +115,7 @@ export function createSimulator(config: WorkerConfig): Handler {
     try {
       response = await routeOf(routes, request)(request);
     } catch (error) {
-      response = errorResponse(error, request.signal);
+      response = errorResponse(error, request.signal, options.dress);
     }
     response.headers.set("x-request-id", newId("req_"));
     response.headers.set("x-oxbow-simulated", "true");
@@ -162,12 +163,15 @@ function routeOf(routes: Record<string, Route>, request: Request): Route {
   });
 }
 
-function errorResponse(error: unknown, signal: AbortSignal): Response {
+function errorResponse(error: unknown, signal: AbortSignal, dress: SimulatorOptions["dress"]): Response {
   // Nobody is there to read it; the status is the one that proxies log for a caller who hung up.
   if (signal.aborted) return new Response(null, { status: 499 });
   if (!(error instanceof ApiError)) console.error("simulator: unexpected error:", error);
   const known =
     error instanceof ApiError ? error : new ApiError("internal_error", "The simulator failed.", { cause: error });
   const headers = { "content-type": "application/json", ...retryHeaders(known) };
-  return new Response(JSON.stringify(errorBody(known)), { status: known.kind.status, headers });
+  return new Response(JSON.stringify(dressedError(dress, known) ?? errorBody(known)), {
+    status: known.kind.status,
+    headers,
+  });
 }
