@@ -296,6 +296,8 @@ function planOf(config: Config, baseUrl: string, fleet: Fleet) {
     models: entry.models === "all" ? "the whole catalogue" : entry.models.map((model) => model.id).join(", "),
     slots: entry.slots,
     bytes: fleet.estimateBytes(entry),
+    pinned: entry.pinned,
+    url: entry.url,
   }));
   return { version: config.version, baseUrl, home: config.home, engines, freeBytes: availableBytes() };
 }
