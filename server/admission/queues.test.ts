@@ -201,3 +201,23 @@ test("a slot is exchanged for one of another engine past the line, and a seat th
   (await waiting).close();
   expect([...free].sort()).toEqual(["b", "c"]);
 });
+
+test("who waits for some engines is not in the way of who can go to others", async () => {
+  const taken = new Set<string>();
+  const queues = createQueues<string>({
+    place: (_, { within = "any" }) => {
+      if (taken.has(within)) return null;
+      taken.add(within);
+      return { engine: within, release: () => taken.delete(within) };
+    },
+    classes: CLASSES,
+    now: () => performance.now(),
+  });
+  const first = await queues.enter("m", { ...standing("a"), within: "tag:new" }, never);
+  const waits = queues.enter("m", { ...standing("b"), within: "tag:new" }, never);
+  expect((await queues.enter("m", standing("c"), never)).engine).toBe("any");
+  expect(queues.waiting()).toBe(1);
+  first.close();
+  queues.pump("m");
+  expect((await waits).engine).toBe("tag:new");
+});
