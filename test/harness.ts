@@ -20,7 +20,12 @@ export interface StartOptions {
   home?: string;
   /** How long the start may take. */
   readyMs?: number;
+  /** Time of the UTC day at which the server's clock starts, milliseconds. Without it: the real one. */
+  timeOfDayMs?: number;
 }
+
+/** For tests of a day's quota: far from the midnight at which it would open again. */
+export const NOON_MS = 12 * 3_600_000;
 
 export interface RunningServer {
   /** Base URL for clients, through the tap. */
@@ -91,9 +96,11 @@ export function newHome(): string {
 export function spawnServer(
   home: string,
   port: number,
-  { simulate, env }: StartOptions = {},
+  { simulate, env, timeOfDayMs }: StartOptions = {},
 ): Bun.Subprocess<"ignore", "pipe", "pipe"> {
-  return Bun.spawn([process.execPath, join(ROOT, "cli/main.ts"), "up", ...(simulate ? ["--simulate"] : [])], {
+  const clock = timeOfDayMs === undefined ? [] : ["--preload", join(ROOT, "test/clock.ts")];
+  const command = [process.execPath, ...clock, join(ROOT, "cli/main.ts"), "up", ...(simulate ? ["--simulate"] : [])];
+  return Bun.spawn(command, {
     cwd: home,
     // Nothing of the developer's own settings reaches a test.
     env: {
@@ -103,6 +110,7 @@ export function spawnServer(
       OXBOW_HOME: home,
       OXBOW_BOOTSTRAP_KEY: KEY,
       PORT: String(port),
+      ...(timeOfDayMs === undefined ? {} : { TEST_CLOCK_SHIFT_MS: String(timeOfDayMs - (Date.now() % DAY_MS)) }),
       ...env,
     },
     stdin: "ignore",
@@ -110,6 +118,8 @@ export function spawnServer(
     stderr: "pipe",
   });
 }
+
+const DAY_MS = 86_400_000;
 
 /** Reads both outputs of a process as they come; the returned function tells what has come. */
 export function collect(child: Bun.Subprocess<"ignore", "pipe", "pipe">): () => string {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import OpenAI from "openai";
 import { parse, stringify } from "yaml";
 import { adminPlan, dataWith } from "./data.ts";
-import { KEY } from "./harness.ts";
+import { KEY, NOON_MS } from "./harness.ts";
 import { HELLO, MODEL, testTraffic, useServer } from "./suite.ts";
 
 const HEAVY = "mistral-7b";
@@ -19,7 +19,7 @@ models[HEAVY]!.weight = 3;
 writeFileSync(modelsFile, stringify(models));
 afterAll(data.remove);
 
-const server = useServer({ simulate: true, env: { OXBOW_DATA: data.folder } });
+const server = useServer({ simulate: true, timeOfDayMs: NOON_MS, env: { OXBOW_DATA: data.folder } });
 
 /** The SDK as people use it, and how often it really called. */
 function client(maxRetries: number) {

@@ -4,13 +4,13 @@ import { afterAll, expect, test } from "bun:test";
 import { abortAtRandom } from "./crash/aborts.ts";
 import { randomFrom } from "./crash/hang-up.ts";
 import { adminPlan, dataWith, simulatorAlone } from "./data.ts";
-import { eventually, KEY, startServer } from "./harness.ts";
+import { eventually, KEY, NOON_MS, startServer } from "./harness.ts";
 import { headerOf, type Message, request, statusOf } from "./http.ts";
 import { HELLO, MODEL, useServer } from "./suite.ts";
 
 const sixty = dataWith(simulatorAlone, adminPlan({ requestsPerDay: 60 }));
 afterAll(sixty.remove);
-const server = useServer({ simulate: true, env: { OXBOW_DATA: sixty.folder } });
+const server = useServer({ simulate: true, timeOfDayMs: NOON_MS, env: { OXBOW_DATA: sixty.folder } });
 
 const headers = { authorization: `Bearer ${KEY}` };
 const call = async (port: number, fields: object): Promise<Message> => {
@@ -20,7 +20,7 @@ const call = async (port: number, fields: object): Promise<Message> => {
 
 test("an answer longer than the plan allows is cut to the plan's length, and says so", async () => {
   const data = dataWith(simulatorAlone, adminPlan({ outputTokensMax: 8 }));
-  const short = await startServer({ simulate: true, env: { OXBOW_DATA: data.folder } });
+  const short = await startServer({ simulate: true, timeOfDayMs: NOON_MS, env: { OXBOW_DATA: data.folder } });
   try {
     const asked = { x_simulate: { tokens: 50 } };
     for (const [fields, clamped, finish] of [
@@ -52,7 +52,11 @@ test("a stream that waits in line longer than a keep-alive comes to it has all i
     },
     adminPlan({ outputTokensMax: 8 }),
   );
-  const busy = await startServer({ simulate: true, env: { OXBOW_DATA: data.folder, OXBOW_KEEPALIVE_MS: "100" } });
+  const busy = await startServer({
+    simulate: true,
+    timeOfDayMs: NOON_MS,
+    env: { OXBOW_DATA: data.folder, OXBOW_KEEPALIVE_MS: "100" },
+  });
   try {
     const first = call(busy.port, { stream: true, x_simulate: { ttftMs: 1_000, tokens: 2 } });
     const today = async () =>
@@ -69,6 +73,29 @@ test("a stream that waits in line longer than a keep-alive comes to it has all i
     expect(await today()).toMatchObject({ used: 2, in_flight: 0 });
   } finally {
     await busy.stop();
+    data.remove();
+  }
+});
+
+test("the day's quota opens again at midnight UTC, and a moment before that waiting is what helps", async () => {
+  const data = dataWith(simulatorAlone, adminPlan({ requestsPerDay: 1 }));
+  const late = await startServer({
+    simulate: true,
+    timeOfDayMs: 2 * NOON_MS - 8_000,
+    env: { OXBOW_DATA: data.folder },
+  });
+  try {
+    // A start on a busy machine may take until after midnight: then there is no moment before it left to look at.
+    const used = await call(late.port, {});
+    expect(statusOf(used)).toBe(200);
+    const refused = await call(late.port, {});
+    expect(statusOf(refused)).toBe(429);
+    if (refused.body.includes("rate_limit_exceeded")) {
+      expect(Number(headerOf(refused, "retry-after"))).toBeLessThanOrEqual(10);
+      await eventually(async () => statusOf(await call(late.port, {})) === 200, "the next day has begun");
+    } else expect(refused.body.toString()).toContain("insufficient_quota");
+  } finally {
+    await late.stop();
     data.remove();
   }
 });

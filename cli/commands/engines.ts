@@ -146,7 +146,7 @@ async function examine({ engines, kinds }: Table, id: string, env: Env) {
   const lines = [
     `${entry.url}: ${found.healthy ? "answers and says that it is well" : "does not answer, or does not say that it is well"}`,
     `  version    ${found.version ?? "not told"}`,
-    `  models     ${found.models.length === 0 ? "none told" : shown(found.models)}`,
+    `  models     ${found.models.length === 0 ? "none told" : shown([...wanted.filter((name) => found.models.includes(name)), ...found.models.filter((name) => !wanted.includes(name))])}`,
     `  metrics    ${found.metrics ? "yes: its load is followed" : "no: only our own calls are counted"}`,
     `  priority   ${found.prioritySupported ? "yes: the class of a call is sent" : "no: only our own line goes by it"}`,
   ];
@@ -159,7 +159,7 @@ async function examine({ engines, kinds }: Table, id: string, env: Env) {
 }
 
 const PROBE_MS_MAX = 15_000;
-const NAMES_SHOWN = 12;
+const NAMES_SHOWN = 4;
 
 function shown(names: readonly string[]): string {
   const more = names.length - NAMES_SHOWN;

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -45,6 +45,16 @@ test("the memory of a model is its file, the cache of its slots and the worker i
   unlinkSync(file);
   expect(bytesOf(1)).toBe(90_000_000);
   expect(estimateBytes({ models: "all", slots: 256 }, models)).toBe(90_000_000);
+});
+
+test("a model in parts is as large as all of them, a folder as all that is in it", () => {
+  const folder = mkdtempSync(join(tmpdir(), "oxbow-parts-"));
+  const parts = [1, 2, 3].map((at) => join(folder, `m-0000${at}-of-00003.gguf`));
+  for (const [at, part] of parts.entries()) writeFileSync(part, new Uint8Array(1000 * (at + 1)));
+  const bytesOf = (file: string) => estimateBytes({ models: [{ id: "m", file }], slots: 1 }, []) - 90_000_000;
+  expect(bytesOf(parts[0]!)).toBe(6000);
+  expect(bytesOf(folder)).toBe(6000);
+  rmSync(folder, { recursive: true });
 });
 
 test("a path that leads nowhere, or to itself, counts nothing and stops nothing", () => {

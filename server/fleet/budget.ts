@@ -43,7 +43,7 @@ export function estimateBytes(entry: Pick<EngineEntry, "models" | "slots">, mode
   let bytes = WORKER_BYTES;
   for (const { id, file } of entry.models === "all" ? [] : entry.models) {
     if (file === undefined) continue;
-    const weights = sizeOf(file);
+    const weights = partsOf(file).reduce((sum, part) => sum + sizeOf(part), 0);
     const contextTokens = models.find((model) => model.id === id)?.contextTokens ?? 0;
     bytes += weights + (weights / WEIGHTS_PER_CACHED_TOKEN) * contextTokens * entry.slots;
   }
@@ -58,4 +58,14 @@ function sizeOf(file: string): number {
   } catch {
     return 0; // not there, not readable, a link to itself: for the worker to say
   }
+}
+
+/** A large GGUF comes in parts; an engine names the first, and the others lie beside it. */
+function partsOf(file: string): string[] {
+  const [, name, count] = /^(.*)-00001-of-(\d{5})\.gguf$/.exec(file) ?? [];
+  if (count === undefined) return [file];
+  return Array.from(
+    { length: Number(count) },
+    (_, at) => `${name}-${String(at + 1).padStart(5, "0")}-of-${count}.gguf`,
+  );
 }
