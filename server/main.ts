@@ -81,7 +81,7 @@ export async function start(options: StartOptions): Promise<void> {
   accounts.checkPlans(plans.list());
   process.on("SIGHUP", () => {
     try {
-      traffic.apply(readTraffic(config.dataDir, config.models));
+      traffic.apply(readTraffic(config.dataDir, config.models, fleet.engines()));
     } catch (error) {
       log.error(
         {},
@@ -296,6 +296,8 @@ function planOf(config: Config, baseUrl: string, fleet: Fleet) {
     models: entry.models === "all" ? "the whole catalogue" : entry.models.map((model) => model.id).join(", "),
     slots: entry.slots,
     bytes: fleet.estimateBytes(entry),
+    pinned: entry.pinned,
+    url: entry.url,
   }));
   return { version: config.version, baseUrl, home: config.home, engines, freeBytes: availableBytes() };
 }

@@ -8,7 +8,7 @@ export interface Plan {
   baseUrl: string;
   home: string;
   /** One line for each engine: its name, its models, and roughly the memory it will take. */
-  engines: { id: string; models: string; slots: number; bytes: number }[];
+  engines: { id: string; models: string; slots: number; bytes: number; pinned: boolean; url?: string | undefined }[];
   /** Free memory of the machine, or of the control group. */
   freeBytes: number;
 }
@@ -47,8 +47,9 @@ export function createReport(write: (text: string) => void, live: boolean): Repo
       line(`Oxbow ${version}`);
       line(`  base URL  ${baseUrl}`);
       line(`  home      ${home}`);
-      for (const { id, models, slots, bytes } of engines) {
-        line(`  engine    ${id}: ${models}, ${slots} at a time, about ${inMegabytes(bytes)}`);
+      for (const { id, models, slots, bytes, pinned, url } of engines) {
+        const where = url === undefined ? `about ${inMegabytes(bytes)}${pinned ? "" : " when asked for"}` : `at ${url}`;
+        line(`  engine    ${id}: ${models}, ${slots} at a time, ${where}`);
       }
       line(`  memory    ${inMegabytes(freeBytes)} free`);
       line("");

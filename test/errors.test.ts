@@ -360,7 +360,16 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
     message: /./,
     headers: RETRY_SOON,
   },
-  model_failed: { how: () => chat({ model: BROKEN }, tight), message: /./, headers: NO_RETRY },
+  model_failed: {
+    // Loaded when it is first asked for: until it has failed it is not ready.
+    how: () =>
+      eventually(async () => {
+        const answer = (await chat({ model: BROKEN }, tight))!;
+        return errorOf(answer).code === "model_not_ready" ? null : answer;
+      }, "the model has failed"),
+    message: /./,
+    headers: NO_RETRY,
+  },
   ledger_unavailable: {
     how: async () => {
       const refused = await whileDiskIsFull(server.pid, () => chat({}));
@@ -452,7 +461,7 @@ async function refusedWhileDraining(): Promise<Message | null> {
 }
 
 /** The envelope, of an answer or of the last event of a stream. */
-function errorOf(answer: Message): unknown {
+function errorOf(answer: Message): { code: string | null } {
   const text = answer.body.toString();
   return JSON.parse(text.startsWith("{") ? text : text.slice(text.lastIndexOf("data: ") + 6)).error;
 }
@@ -463,7 +472,7 @@ test.each(Object.keys(ERRORS) as ErrorName[])("%s", async (row) => {
   const { how, message, param = null, headers = {} } = provocation;
   const { status, type, code } = ERRORS[row] as ErrorKind;
   const answer = (await how())!;
-  expect(errorOf(answer)).toEqual({ message: expect.stringMatching(message), type, param, code });
+  expect<unknown>(errorOf(answer)).toEqual({ message: expect.stringMatching(message), type, param, code });
   const inStream = headerOf(answer, "content-type")!.startsWith("text/event-stream");
   expect(inStream).toBe(row === "engine_interrupted");
   expect(statusOf(answer)).toBe(inStream ? 200 : status);

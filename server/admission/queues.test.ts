@@ -131,3 +131,23 @@ test("whatever happens in whatever order, no slot is lost and none is given twic
     { numRuns: 300 },
   );
 });
+
+test("who waits for some engines is not in the way of who can go to others", async () => {
+  const taken = new Set<string>();
+  const queues = createQueues<string>({
+    place: (_, { within = "any" }) => {
+      if (taken.has(within)) return null;
+      taken.add(within);
+      return { engine: within, release: () => taken.delete(within) };
+    },
+    classes: CLASSES,
+    now: () => performance.now(),
+  });
+  const first = await queues.enter("m", { ...standing("a"), within: "tag:new" }, never);
+  const waits = queues.enter("m", { ...standing("b"), within: "tag:new" }, never);
+  expect((await queues.enter("m", standing("c"), never)).engine).toBe("any");
+  expect(queues.waiting()).toBe(1);
+  first.close();
+  queues.pump("m");
+  expect((await waits).engine).toBe("tag:new");
+});

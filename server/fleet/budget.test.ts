@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
-import { symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { estimateBytes, threadBudget } from "./budget.ts";
+import { atOnce, estimateBytes, threadBudget } from "./budget.ts";
 import { model } from "./test-fleet.ts";
 
 const budget = (asked: (number | undefined)[], cores: number) => [
@@ -45,6 +45,23 @@ test("the memory of a model is its file, the cache of its slots and the worker i
   unlinkSync(file);
   expect(bytesOf(1)).toBe(90_000_000);
   expect(estimateBytes({ models: "all", slots: 256 }, models)).toBe(90_000_000);
+});
+
+test("as many fit at once as the smallest of them fill the room", () => {
+  expect(atOnce([4, 4, 4], 10)).toBe(2);
+  expect(atOnce([8, 1, 9, 1], 10)).toBe(3);
+  expect(atOnce([8, 9], 5)).toBe(0);
+  expect(atOnce([1, 2], Number.POSITIVE_INFINITY)).toBe(2);
+});
+
+test("a model in parts is as large as all of them, a folder as all that is in it", () => {
+  const folder = mkdtempSync(join(tmpdir(), "oxbow-parts-"));
+  const parts = [1, 2, 3].map((at) => join(folder, `m-0000${at}-of-00003.gguf`));
+  for (const [at, part] of parts.entries()) writeFileSync(part, new Uint8Array(1000 * (at + 1)));
+  const bytesOf = (file: string) => estimateBytes({ models: [{ id: "m", file }], slots: 1 }, []) - 90_000_000;
+  expect(bytesOf(parts[0]!)).toBe(6000);
+  expect(bytesOf(folder)).toBe(6000);
+  rmSync(folder, { recursive: true });
 });
 
 test("a path that leads nowhere, or to itself, counts nothing and stops nothing", () => {

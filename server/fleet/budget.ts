@@ -25,6 +25,22 @@ export function threadBudget(entries: readonly Pick<EngineEntry, "id" | "threads
   );
 }
 
+/**
+ * How many of these fit into memory at the same time at most: the small ones first.
+ *
+ * @param room bytes
+ */
+export function atOnce(bytes: readonly number[], room: number): number {
+  let left = room;
+  const fitting = bytes
+    .toSorted((a, b) => a - b)
+    .filter((each) => {
+      left -= each;
+      return left >= 0;
+    });
+  return fitting.length;
+}
+
 /** Of a worker with its runtime and libraries, before it has loaded anything: measured, 90 MB for llama. */
 const WORKER_BYTES = 90_000_000;
 
@@ -43,7 +59,7 @@ export function estimateBytes(entry: Pick<EngineEntry, "models" | "slots">, mode
   let bytes = WORKER_BYTES;
   for (const { id, file } of entry.models === "all" ? [] : entry.models) {
     if (file === undefined) continue;
-    const weights = sizeOf(file);
+    const weights = partsOf(file).reduce((sum, part) => sum + sizeOf(part), 0);
     const contextTokens = models.find((model) => model.id === id)?.contextTokens ?? 0;
     bytes += weights + (weights / WEIGHTS_PER_CACHED_TOKEN) * contextTokens * entry.slots;
   }
@@ -58,4 +74,14 @@ function sizeOf(file: string): number {
   } catch {
     return 0; // not there, not readable, a link to itself: for the worker to say
   }
+}
+
+/** A large GGUF comes in parts; an engine names the first, and the others lie beside it. */
+function partsOf(file: string): string[] {
+  const [, name, count] = /^(.*)-00001-of-(\d{5})\.gguf$/.exec(file) ?? [];
+  if (count === undefined) return [file];
+  return Array.from(
+    { length: Number(count) },
+    (_, at) => `${name}-${String(at + 1).padStart(5, "0")}-of-${count}.gguf`,
+  );
 }
