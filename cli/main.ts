@@ -15,7 +15,9 @@ import { addModels } from "./commands/models.ts";
 import { addPlans } from "./commands/plans.ts";
 import { addPull } from "./commands/pull.ts";
 import { addReplay } from "./commands/replay.ts";
+import { addSpeak } from "./commands/speak.ts";
 import { addSplit } from "./commands/split.ts";
+import { addTranscribe } from "./commands/transcribe.ts";
 import { addUp } from "./commands/up.ts";
 import { addUsage } from "./commands/usage.ts";
 import { addWeights } from "./commands/weights.ts";
@@ -37,7 +39,12 @@ addEngines(program, process.env);
 addModels(program, process.env);
 addEmbed(program, process.env);
 addDetect(program, process.env);
+<<<<<<< HEAD
 addImage(program, process.env);
+=======
+addTranscribe(program, process.env);
+addSpeak(program, process.env);
+>>>>>>> main
 addDeploy(program, process.env);
 addPull(program, process.env);
 addWeights(program, process.env);

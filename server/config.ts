@@ -54,7 +54,8 @@ export interface TrafficTable {
     model: string;
     /** Calls with the same value are on the same side. */
     sticky: "account" | "user" | "prompt_cache_key";
-    targets: readonly { model: string; weight: number }[];
+    /** Another model, or the same one on some of its engines. */
+    targets: readonly { model?: string; engine?: string; tag?: string; weight: number }[];
   }[];
   mirrors: readonly {
     model: string;
@@ -278,7 +279,7 @@ export function loadConfig(options: ConfigOptions): Config {
     ...settings,
     ...plans,
     models: served,
-    traffic: readTraffic(dataDir, served),
+    traffic: readTraffic(dataDir, served, engines.filter(exists)),
     kinds,
     pools,
     engines,
