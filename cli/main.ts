@@ -39,12 +39,9 @@ addEngines(program, process.env);
 addModels(program, process.env);
 addEmbed(program, process.env);
 addDetect(program, process.env);
-<<<<<<< HEAD
 addImage(program, process.env);
-=======
 addTranscribe(program, process.env);
 addSpeak(program, process.env);
->>>>>>> main
 addDeploy(program, process.env);
 addPull(program, process.env);
 addWeights(program, process.env);
