@@ -102,7 +102,7 @@ export interface Fleet {
   /** Whether every pinned model is warm at this moment, on one engine at least. */
   ready(): boolean;
   /**
-   * From now on these are the engines. Calls that run on one that is gone or is another now end there.
+   * From now on these are the engines; those that have failed try again. Calls that run on one that is gone or is another now end there.
    * @throws Error when they cannot be built; then nothing has changed
    */
   apply(table: EngineTable): void;
@@ -467,7 +467,11 @@ export function createFleet(options: FleetOptions): Fleet {
         else replica.seat?.want();
       }
       if (phase !== "new") residency.review();
-      for (const [replica] of kept) announceFree(replica);
+      for (const [replica] of kept) {
+        // What it lacked may be why the table is read again.
+        if (replica.host.state().state === "failed") replica.host.reload();
+        announceFree(replica);
+      }
     },
 
     reload: (engineId) => replicas.find(({ entry }) => entry.id === engineId)?.host.reload(),

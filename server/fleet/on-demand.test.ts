@@ -198,6 +198,16 @@ test("another entry for a cold engine is simply the next one that is asked for; 
   expect(fleet.engines()).toMatchObject([{ slots: 3 }, { slots: 3 }]);
 }, 20_000);
 
+test("an engine that has failed tries again when the table is read again", async () => {
+  const lives = { a: [...Array(5).fill({ exit: 1 }), {}] };
+  const { fleet, engines } = fleetOf(["a"], { lives, entry: { a: { pinned: true } } });
+  await fleet.start();
+  expect(stateOf(fleet, "a")).toBe("failed");
+  const warm = new Promise<void>((resolve) => fleet.onChange(({ state }) => state === "warm" && resolve()));
+  fleet.apply({ engines, kinds: { test: fleetKind() } });
+  await warm;
+}, 20_000);
+
 function fleetKind() {
   return { worker: join(import.meta.dir, "test-worker.ts"), features: [], loadsFiles: false, simulated: false };
 }
