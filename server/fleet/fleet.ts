@@ -5,7 +5,7 @@ import { availableParallelism } from "node:os";
 import { ApiError, type ModelState } from "@oxbow/contract";
 import type { EngineEntry, EngineKind, Limits, Model } from "../config.ts";
 import type { Engine } from "../engines/engines.ts";
-import { estimateBytes, threadBudget } from "./budget.ts";
+import { atOnce, estimateBytes, threadBudget } from "./budget.ts";
 import { bestOf, openTo, placeIn, poolOf, type Wish } from "./group.ts";
 import type { Outcome } from "./health.ts";
 import { createLocal } from "./local.ts";
@@ -283,7 +283,14 @@ export function createFleet(options: FleetOptions): Fleet {
 
   function threadsOf(entry: EngineEntry, { engines, kinds }: EngineTable): number {
     const here = engines.filter(({ kind }) => kinds[kind]?.worker !== undefined);
-    return threadBudget(here, options.cores ?? availableParallelism()).get(entry.id) ?? 1;
+    const pinned = here.filter((each) => each.pinned);
+    const room = poolBytes(MACHINE) - pinned.reduce((sum, each) => sum + bytesOf(each), 0);
+    // Those that are never loaded together need not share the cores.
+    const others = here.filter((each) => !each.pinned && each !== entry);
+    const together = atOnce([...others, ...(entry.pinned ? [] : [entry])].map(bytesOf), room);
+    const beside = others.slice(0, Math.max(0, together - (entry.pinned ? 0 : 1)));
+    const sharers = entry.pinned ? [...pinned, ...beside] : [entry, ...pinned, ...beside];
+    return threadBudget(sharers, options.cores ?? availableParallelism()).get(entry.id) ?? 1;
   }
 
   function regroup(): void {
