@@ -176,6 +176,8 @@ export interface RemoteKind {
   /** Answers 200 when the server can take calls. */
   health: string;
   version?: { path: string; field: string };
+  /** What its list of models adds to names that were given without; it answers to both. */
+  impliedTag?: string;
   /** Names of Prometheus metrics: of each list the first that is there counts. */
   metrics?: { path: string; running: string[]; waiting?: string[]; kvUsage?: string[] };
   priority?: PriorityRule;

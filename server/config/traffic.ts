@@ -59,7 +59,8 @@ export function readTraffic(dataDir: string, models: readonly Known[], engines: 
   for (const { model, to } of mirrors) {
     const asked = find("mirrors", model);
     const other = to.model === undefined ? asked : find(`mirrors.${model}.to.model`, to.model);
-    checkSide(asked, other, `${label}: mirrors.${model}.to.model`);
+    // Callers get nothing of it: what it cannot do is its own failure.
+    checkCategory(asked, other, `${label}: mirrors.${model}.to.model`);
     checkPlace(to, engines, `${label}: mirrors.${model}.to`);
   }
   return freeze({ splits, mirrors, record: table.record });
@@ -85,13 +86,16 @@ function checkPlace({ engine, tag }: PlaceRow, engines: readonly KnownEngine[], 
   }
 }
 
+function checkCategory(asked: Known, other: Known, at: string): void {
+  if (asked.category === other.category) return;
+  throw new ConfigError(
+    `${at} '${other.id}' is of the category ${other.category}, and ${asked.id} of ${asked.category}`,
+  );
+}
+
 /** Whoever asks for a model gets what it promises, whichever side he is on. */
 function checkSide(asked: Known, other: Known, at: string): void {
-  if (asked.category !== other.category) {
-    throw new ConfigError(
-      `${at} '${other.id}' is of the category ${other.category}, and ${asked.id} of ${asked.category}`,
-    );
-  }
+  checkCategory(asked, other, at);
   const lacks = asked.capabilities.filter((each) => !other.capabilities.includes(each));
   if (lacks.length === 0) return;
   throw new ConfigError(`${at} '${other.id}' lacks what ${asked.id} can do: ${lacks.join(", ")}`);

@@ -301,7 +301,7 @@ function admit(
       // An engine that cannot count: the bound is all there is to know.
       if (!count) return Promise.resolve(call.inputTokens);
       const asked = served === null ? call.received : bytesFor(served, call.body, call.received);
-      return reach(signal, () => count(call.path, asked, inTime));
+      return reach(signal, () => count(call.path, asked, inTime)).then((counted) => counted ?? call.inputTokens);
     },
     inputField: call.inputField,
     outputTokens: call.outputTokens,
