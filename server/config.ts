@@ -54,7 +54,8 @@ export interface TrafficTable {
     model: string;
     /** Calls with the same value are on the same side. */
     sticky: "account" | "user" | "prompt_cache_key";
-    targets: readonly { model: string; weight: number }[];
+    /** Another model, or the same one on some of its engines. */
+    targets: readonly { model?: string; engine?: string; tag?: string; weight: number }[];
   }[];
   mirrors: readonly {
     model: string;
@@ -175,6 +176,8 @@ export interface RemoteKind {
   /** Answers 200 when the server can take calls. */
   health: string;
   version?: { path: string; field: string };
+  /** What its list of models adds to names that were given without; it answers to both. */
+  impliedTag?: string;
   /** Names of Prometheus metrics: of each list the first that is there counts. */
   metrics?: { path: string; running: string[]; waiting?: string[]; kvUsage?: string[] };
   priority?: PriorityRule;
@@ -278,7 +281,7 @@ export function loadConfig(options: ConfigOptions): Config {
     ...settings,
     ...plans,
     models: served,
-    traffic: readTraffic(dataDir, served),
+    traffic: readTraffic(dataDir, served, engines.filter(exists)),
     kinds,
     pools,
     engines,

@@ -81,7 +81,7 @@ export async function start(options: StartOptions): Promise<void> {
   accounts.checkPlans(plans.list());
   process.on("SIGHUP", () => {
     try {
-      traffic.apply(readTraffic(config.dataDir, config.models));
+      traffic.apply(readTraffic(config.dataDir, config.models, fleet.engines()));
     } catch (error) {
       log.error(
         {},

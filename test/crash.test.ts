@@ -21,7 +21,7 @@ test("killed under 64 streams, again and again: what was delivered is counted on
     replayedUnbilled: report.lastBytesLost,
   });
   expect(report.delivered).toBeGreaterThan(100);
-  expect(report.bootMsMax).toBeLessThan(10_000); // recovery and all; the script holds it to two seconds on a quiet machine
+  expect(report.recoveryMsMax).toBeLessThan(2_000);
 }, 60_000);
 
 test("a server that is told to stop counts what it could finish, and not what it had to cut off", async () => {

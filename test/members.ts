@@ -13,7 +13,8 @@ export async function makeMember(home: string, name: string, plan: string): Prom
   return (JSON.parse(made) as { key: string }).key;
 }
 
-async function oxbow(home: string, args: string[]): Promise<string> {
+/** Runs the command, and returns what it prints. */
+export async function oxbow(home: string, args: string[]): Promise<string> {
   const env = { ...process.env, OXBOW_HOME: home };
   const child = Bun.spawn([process.execPath, join(ROOT, "cli/main.ts"), ...args], { env, stderr: "pipe" });
   const [out, problem] = await Promise.all([child.stdout.text(), child.stderr.text()]);

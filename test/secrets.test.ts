@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { KEY, type RunningServer, startServer } from "./harness.ts";
+import { eventually, KEY, type RunningServer, startServer } from "./harness.ts";
 import { request } from "./http.ts";
 import { MODEL, WEATHER } from "./suite.ts";
 
@@ -12,12 +12,26 @@ setDefaultTimeout(60_000);
 /** Nothing else says this. */
 const MARK = "xyzzyplughcanary";
 let server: RunningServer;
+/** What an operator's collector of traces was sent. */
+const traces: string[] = [];
+const collector = Bun.serve({
+  hostname: "127.0.0.1",
+  port: 0,
+  fetch: async (request) => {
+    traces.push(await request.text());
+    return Response.json({});
+  },
+});
 /** Bodies of errors, and what they were for. */
 const errors: { what: string; body: string }[] = [];
 
 beforeAll(async () => {
+  const traced = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collector.port}`,
+    OTEL_TRACES_SAMPLER_ARG: "1",
+  };
   // Every line that there is.
-  server = await startServer({ simulate: true, env: { OXBOW_LOG_LEVEL: "trace", OXBOW_METRICS: "open" } });
+  server = await startServer({ simulate: true, env: { OXBOW_LOG_LEVEL: "trace", OXBOW_METRICS: "open", ...traced } });
   for (const model of [
     MODEL,
     "tiny",
@@ -32,7 +46,10 @@ beforeAll(async () => {
   await refusals();
   await fetch(`http://127.0.0.1:${server.port}/v1/models?${MARK}=${MARK}`, { headers: headersWith() });
 });
-afterAll(() => server.stop());
+afterAll(async () => {
+  await server.stop();
+  await collector.stop(true);
+});
 
 function headersWith(): Record<string, string> {
   return {
@@ -155,6 +172,12 @@ test("no metric does", async () => {
   const text = await (await fetch(`http://127.0.0.1:${server.port}/metrics`)).text();
   expect(text).toContain("oxbow_requests_total{");
   expect(holds(text)).toEqual([]);
+});
+
+test("no trace does", async () => {
+  const spans = () => traces.join("").match(/"spanId"/g)?.length ?? 0;
+  await eventually(() => spans() > 100, "spans of all calls have come");
+  expect(holds(traces.join(""))).toEqual([]);
 });
 
 test("no file of the home does", () => {

@@ -8,7 +8,7 @@ export interface Simulator {
   pid: number;
   /** For the entry of the engine. */
   url: string;
-  /** What it counts, by name without labels. */
+  /** What it counts, by name: over all labels together. */
   metrics(): Promise<Record<string, number>>;
   /** Does to all calls what `x_simulate` does to one; `{}`: nothing. */
   simulate(what: object): Promise<void>;
@@ -53,7 +53,9 @@ export async function startSimulator({ models, slots = 128, options, port }: Sim
     async metrics() {
       const text = await (await fetch(`${root}/metrics`)).text();
       const samples = text.matchAll(/^([a-z_:]+)(?:\{[^}]*\})? (\S+)$/gm);
-      return Object.fromEntries([...samples].map(([, name, value]) => [name, Number(value)]));
+      const sums: Record<string, number> = {};
+      for (const [, name, value] of samples) sums[name!] = (sums[name!] ?? 0) + Number(value);
+      return sums;
     },
     async simulate(what) {
       const answer = await fetch(`${root}/simulate`, { method: "POST", body: JSON.stringify(what) });

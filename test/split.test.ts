@@ -107,4 +107,38 @@ test("another table holds from the next call on; one with an error changes nothi
   expect(await all()).toEqual(new Set([ASKED]));
 });
 
+test("a side can be some of a model's engines", async () => {
+  const own = dataWith((table) => {
+    simulatorAlone(table);
+    const engine = { kind: "simulator", models: [{ id: ASKED }], slots: 16, threads: 1 };
+    Object.assign(table.engines, { old: { ...engine, tags: ["old"] }, new: { ...engine, tags: ["new"] } });
+  });
+  const targets = [
+    { tag: "old", weight: 1 },
+    { tag: "new", weight: 1 },
+  ];
+  writeFileSync(join(own.folder, "traffic.yaml"), stringify({ splits: { [ASKED]: { sticky: "user", targets } } }));
+  const other = await startServer({ simulate: true, env: { OXBOW_DATA: own.folder } });
+  const before = server;
+  server = other;
+  try {
+    for (let round = 0; round < 2; round++) expect(await Promise.all(users.map((user) => ask(user)))).toHaveLength(40);
+    const sides = await eventually(async () => {
+      const found = JSON.parse(await report("--json")) as Side[];
+      return found.reduce((sum, { calls }) => sum + calls, 0) === 80 ? found : null;
+    }, "all calls are in the report");
+    expect(sides.map(({ side }) => side).sort()).toEqual([`${ASKED} tag:new`, `${ASKED} tag:old`]);
+    const byEngine = new Map<string, number>();
+    for (const line of other.logs().split("\n")) {
+      const { engine, msg } = line.startsWith("{") ? JSON.parse(line) : {};
+      if (msg === "request" && engine) byEngine.set(engine, (byEngine.get(engine) ?? 0) + 1);
+    }
+    for (const { side, calls } of sides) expect(byEngine.get(side.endsWith("new") ? "new" : "old")).toBe(calls);
+  } finally {
+    server = before;
+    await other.stop();
+    own.remove();
+  }
+});
+
 test("no answer broke the contract", () => server.assertTraffic());

@@ -48,7 +48,7 @@ test("an account from its making to its key", async () => {
 
   const table = await run("accounts", "show", made.out.trim());
   expect(table.out).toMatch(/^plan +pro@2025$/m);
-  expect(table.out).toMatch(/^requestsPerDay +300\nrequestsPerMinute none \(by contract\)$/m);
+  expect(table.out).toMatch(/^requestsPerDay +300\nrequestsPerMinute +none \(by contract\)$/m);
   expect(table.out).toMatch(new RegExp(`^${row.id} +unnamed +acme +active +llama-3.1-8b, qwen-3-32b, 300 a day `, "m"));
   expect((await run("accounts", "list")).out).toMatch(/^NAME +PLAN .*\nacme +pro@2025 +active +ann@example.com /);
 });

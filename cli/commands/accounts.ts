@@ -128,7 +128,8 @@ function printAccount(row: AccountRow, limits: AccountLimits): void {
       `${value ?? "none"}${name in row.overrides ? " (by contract)" : ""}`,
     ]),
   ];
-  for (const [name, value] of lines) print(`${name!.padEnd(18)}${value}`);
+  const width = Math.max(...lines.map(([name]) => name!.length)) + 2;
+  for (const [name, value] of lines) print(`${name!.padEnd(width)}${value}`);
 }
 
 async function setPlan(account: string, planName: string, options: Common, env: Env): Promise<void> {

@@ -25,6 +25,8 @@ export interface Ask extends Size {
   model: Pick<Model, "id" | "tier" | "contextTokens" | "weight">;
   /** Id of the model whose line it stands in; absent: the model's own. */
   line?: string | undefined;
+  /** Names the engines that will do; absent: all of the model's. */
+  within?: string | undefined;
   /** Calls of the account with the same text go to the same engine where that is possible. */
   affinity?: string | undefined;
   signal: AbortSignal;
@@ -75,10 +77,14 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
   }
 
   /** A call that we send away has used nothing; one that left by itself was a request of the minute. */
-  async function enterLine({ model, line, affinity, signal }: Ask, { caller, plan }: Terms, reservation: Reservation) {
+  async function enterLine(
+    { model, line, within, affinity, signal }: Ask,
+    { caller, plan }: Terms,
+    reservation: Reservation,
+  ) {
     try {
       const { accountId } = caller;
-      const standing = { accountId, affinity, priority: plan.priority, weight: 1, accountDepthMax: null };
+      const standing = { accountId, affinity, within, priority: plan.priority, weight: 1, accountDepthMax: null };
       return await queues.enter(line ?? model.id, standing, signal);
     } catch (error) {
       if (error instanceof ApiError) reservation.withdraw();

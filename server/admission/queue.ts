@@ -28,6 +28,8 @@ export interface QueueAsk<G> {
   accountDepthMax: number | null;
   /** What the place that he waits for should be like. */
   affinity?: string | undefined;
+  /** Names the engines that will do; absent: all of the model's. */
+  within?: string | undefined;
   signal: AbortSignal;
   /** It is his turn, and `turn` is his to end, even if he hangs up at this moment. */
   go: (turn: Turn<G>) => void;

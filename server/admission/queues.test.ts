@@ -131,3 +131,93 @@ test("whatever happens in whatever order, no slot is lost and none is given twic
     { numRuns: 300 },
   );
 });
+
+test("who has an engine of his own does not wait behind who has none", async () => {
+  const free = { shared: 0, own: 1 };
+  const queues = createQueues<"shared" | "own">({
+    place: (_, { accountId }) => {
+      const engine = accountId === "owner" && free.own > 0 ? "own" : "shared";
+      if (free[engine] === 0) return null;
+      free[engine]--;
+      const release = () => {
+        free[engine]++;
+        queues.pump("m");
+      };
+      return { engine, release };
+    },
+    pool: (_, accountId) => (accountId === "owner" ? "own" : ""),
+    classes: CLASSES,
+    now: () => 0,
+  });
+  const other = queues.enter("m", standing("a"), never);
+  const first = await queues.enter("m", standing("owner"), never);
+  expect(first.engine).toBe("own");
+  const second = queues.enter("m", standing("owner"), never);
+  expect(queues.waiting()).toBe(2);
+  expect(queues.report()).toMatchObject([{ model: "m", classes: [{}, { depth: 2, admitted: 1 }, {}] }]);
+  first.close();
+  expect((await second).engine).toBe("own");
+  free.shared++;
+  queues.pump("m");
+  expect((await other).engine).toBe("shared");
+});
+
+test("a slot is exchanged for one of another engine past the line, and a seat that stands in line again waits its turn", async () => {
+  const free = new Set(["b"]);
+  const queues = createQueues<string>({
+    place: (_, { not }) => {
+      const engine = [...free].find((each) => !not?.has(each));
+      if (engine === undefined) return null;
+      free.delete(engine);
+      const release = () => {
+        free.add(engine);
+        queues.pump("m");
+      };
+      return { engine, release };
+    },
+    classes: CLASSES.map((each) => ({ ...each, waitMsMax: 1_000 })),
+    now: () => clock.now,
+  });
+  const clock = { now: 0 };
+  const seat = await queues.enter("m", standing("a"), never);
+  const waiting = queues.enter("m", standing("b"), never);
+  expect(seat.move(new Set(["b"]))).toBe(false);
+  free.add("c");
+  expect(seat.move(new Set(["b"]))).toBe(true);
+  expect(seat.engine).toBe("c");
+  expect((await waiting).engine).toBe("b"); // what was given back
+  clock.now = 400;
+  const next = queues.enter("m", standing("b"), never);
+  const again = seat.again();
+  expect((await next).engine).toBe("c");
+  clock.now = 600;
+  (await next).close();
+  await again;
+  expect([seat.engine, seat.waitedMs]).toEqual(["c", 200]);
+  clock.now = 1_000;
+  expect(await seat.again().catch(rowOf)).toBe("queue_timeout");
+  expect(free.has("c")).toBe(true); // the seat is closed
+  seat.close();
+  (await waiting).close();
+  expect([...free].sort()).toEqual(["b", "c"]);
+});
+
+test("who waits for some engines is not in the way of who can go to others", async () => {
+  const taken = new Set<string>();
+  const queues = createQueues<string>({
+    place: (_, { within = "any" }) => {
+      if (taken.has(within)) return null;
+      taken.add(within);
+      return { engine: within, release: () => taken.delete(within) };
+    },
+    classes: CLASSES,
+    now: () => performance.now(),
+  });
+  const first = await queues.enter("m", { ...standing("a"), within: "tag:new" }, never);
+  const waits = queues.enter("m", { ...standing("b"), within: "tag:new" }, never);
+  expect((await queues.enter("m", standing("c"), never)).engine).toBe("any");
+  expect(queues.waiting()).toBe(1);
+  first.close();
+  queues.pump("m");
+  expect((await waits).engine).toBe("tag:new");
+});

@@ -29,6 +29,8 @@ export interface PlaceWish {
   accountId: string;
   /** Calls with the same text go to the same engine where that is possible. */
   affinity?: string | undefined;
+  /** Names the engines that will do; absent: all of the model's. */
+  within?: string | undefined;
   /** Ids of engines that it must not be. */
   not?: ReadonlySet<string>;
 }
@@ -41,7 +43,10 @@ export interface Placement<E, O = never> {
 }
 
 /** Who waits, as the line needs to know it. */
-export type Standing = Pick<QueueAsk<unknown>, "accountId" | "priority" | "weight" | "accountDepthMax" | "affinity">;
+export type Standing = Pick<
+  QueueAsk<unknown>,
+  "accountId" | "priority" | "weight" | "accountDepthMax" | "affinity" | "within"
+>;
 
 /** A slot that is held. */
 export interface Seat<E, O = never> {
@@ -79,10 +84,10 @@ export function createQueues<E, O = never>({ place, pool = () => "", ...options 
   const { now, classes } = options;
   const models = new Map<string, Map<string, LineState<E, O>>>();
 
-  function lineOf(model: string, accountId: string): LineState<E, O> {
+  function lineOf(model: string, { accountId, within }: Standing): LineState<E, O> {
     const lines = models.get(model) ?? new Map<string, LineState<E, O>>();
     models.set(model, lines);
-    const key = pool(model, accountId);
+    const key = within === undefined ? pool(model, accountId) : `${pool(model, accountId)} within ${within}`;
     const line = lines.get(key) ?? { queue: createQueue<Placement<E, O>>(options), notReady: null };
     lines.set(key, line);
     return line;
@@ -101,7 +106,7 @@ export function createQueues<E, O = never>({ place, pool = () => "", ...options 
   }
 
   function takeTurn(model: string, standing: Standing, signal: AbortSignal): Promise<Turn<Placement<E, O>>> {
-    const line = lineOf(model, standing.accountId);
+    const line = lineOf(model, standing);
     const { queue } = line;
     const placed = queue.size > 0 ? null : tryPlace(model, line, standing);
     if (placed) return Promise.resolve(queue.pass(standing.priority, placed));
@@ -136,7 +141,7 @@ export function createQueues<E, O = never>({ place, pool = () => "", ...options 
       },
       report: (outcome) => given.report?.(outcome),
       move(not) {
-        const other = turn && tryPlace(model, lineOf(model, standing.accountId), { ...standing, not });
+        const other = turn && tryPlace(model, lineOf(model, standing), { ...standing, not });
         if (!other) return false;
         const before = given;
         given = other;

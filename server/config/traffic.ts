@@ -9,6 +9,10 @@ import { freeze, labelOf, PROJECT, readTable } from "./data.ts";
 import { ConfigError, createTableReader, nearest } from "./table.ts";
 
 type Known = Pick<Model, "id" | "capabilities" | "category">;
+interface KnownEngine {
+  id: string;
+  tags: readonly string[];
+}
 
 interface TrafficFile {
   splits: Record<string, Omit<TrafficTable["splits"][number], "model">>;
@@ -19,10 +23,10 @@ interface TrafficFile {
 const read = createTableReader<TrafficFile>(trafficSchema);
 
 /**
- * @param models what the entries are checked against
+ * @param models what the entries are checked against; `engines` likewise
  * @throws ConfigError
  */
-export function readTraffic(dataDir: string, models: readonly Known[]): TrafficTable {
+export function readTraffic(dataDir: string, models: readonly Known[], engines: readonly KnownEngine[]): TrafficTable {
   const file = resolve(dataDir || join(PROJECT, "data"), "traffic.yaml");
   const table = existsSync(file) ? readTable(dataDir, "traffic", read) : read(file, "{}");
   const label = labelOf(dataDir, "traffic");
@@ -41,30 +45,57 @@ export function readTraffic(dataDir: string, models: readonly Known[]): TrafficT
     const asked = find("splits", model);
     for (const [index, target] of targets.entries()) {
       const at = `splits.${model}.targets[${index}].model`;
-      checkSide(asked, find(at, target.model), `${label}: ${at}`);
-      if (targets.findIndex((other) => other.model === target.model) !== index) {
-        throw new ConfigError(`${label}: ${at} '${target.model}' is there twice`);
+      const other = target.model ?? model;
+      checkSide(asked, find(at, other), `${label}: ${at}`);
+      checkPlace(target, engines, `${label}: splits.${model}.targets[${index}]`);
+      if (targets.findIndex((each) => isSamePlace(each, target, model)) !== index) {
+        throw new ConfigError(`${label}: ${at} '${other}' is there twice`);
       }
-      if (target.model !== model && Object.hasOwn(table.splits, target.model)) {
-        throw new ConfigError(`${label}: ${at} '${target.model}' is split itself`);
+      if (other !== model && Object.hasOwn(table.splits, other)) {
+        throw new ConfigError(`${label}: ${at} '${other}' is split itself`);
       }
     }
   }
   for (const { model, to } of mirrors) {
     const asked = find("mirrors", model);
     const other = to.model === undefined ? asked : find(`mirrors.${model}.to.model`, to.model);
-    checkSide(asked, other, `${label}: mirrors.${model}.to.model`);
+    // Callers get nothing of it: what it cannot do is its own failure.
+    checkCategory(asked, other, `${label}: mirrors.${model}.to.model`);
+    checkPlace(to, engines, `${label}: mirrors.${model}.to`);
   }
   return freeze({ splits, mirrors, record: table.record });
 }
 
+interface PlaceRow {
+  model?: string;
+  engine?: string;
+  tag?: string;
+}
+
+function isSamePlace(one: PlaceRow, other: PlaceRow, model: string): boolean {
+  return (one.model ?? model) === (other.model ?? model) && one.engine === other.engine && one.tag === other.tag;
+}
+
+function checkPlace({ engine, tag }: PlaceRow, engines: readonly KnownEngine[], at: string): void {
+  const ids = engines.map(({ id }) => id);
+  if (engine !== undefined && !ids.includes(engine)) {
+    throw new ConfigError(`${at}.engine must be one of ${ids.join(", ")}, but is '${engine}'`);
+  }
+  if (tag !== undefined && !engines.some(({ tags }) => tags.includes(tag))) {
+    throw new ConfigError(`${at}.tag '${tag}' is on no engine of engines.yaml`);
+  }
+}
+
+function checkCategory(asked: Known, other: Known, at: string): void {
+  if (asked.category === other.category) return;
+  throw new ConfigError(
+    `${at} '${other.id}' is of the category ${other.category}, and ${asked.id} of ${asked.category}`,
+  );
+}
+
 /** Whoever asks for a model gets what it promises, whichever side he is on. */
 function checkSide(asked: Known, other: Known, at: string): void {
-  if (asked.category !== other.category) {
-    throw new ConfigError(
-      `${at} '${other.id}' is of the category ${other.category}, and ${asked.id} of ${asked.category}`,
-    );
-  }
+  checkCategory(asked, other, at);
   const lacks = asked.capabilities.filter((each) => !other.capabilities.includes(each));
   if (lacks.length === 0) return;
   throw new ConfigError(`${at} '${other.id}' lacks what ${asked.id} can do: ${lacks.join(", ")}`);

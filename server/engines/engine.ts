@@ -39,11 +39,12 @@ export interface Engine {
   call(path: string, body: Uint8Array, options: SendOptions): Promise<EngineAnswer>;
 
   /**
-   * Tokens of the prompt of such a call, exactly, without making it. Takes no slot. Null: its kind cannot.
+   * Tokens of the prompt of such a call, exactly, without making it. Takes no slot. Null: its kind cannot, or this server,
+   * or not for this endpoint.
    *
    * @throws as `call`
    */
-  count: ((path: string, body: Uint8Array, signal: AbortSignal) => Promise<number>) | null;
+  count: ((path: string, body: Uint8Array, signal: AbortSignal) => Promise<number | null>) | null;
 
   /**
    * Asks its server for something beside the wire: health, metrics, sleep.
@@ -172,7 +173,7 @@ export function createEngine(options: EngineOptions): Engine {
     throw new ApiError("engine_failed", "The engine could not count the prompt. Try again.");
   }
 
-  async function countByServer(path: string, body: Uint8Array, signal: AbortSignal): Promise<number> {
+  async function countByServer(path: string, body: Uint8Array, signal: AbortSignal): Promise<number | null> {
     const rule = remote!.count!;
     const call = JSON.parse(Buffer.from(body).toString()) as Record<string, unknown>;
     const questions = questionsOf(path, call);
@@ -181,6 +182,7 @@ export function createEngine(options: EngineOptions): Engine {
     for (let at = 0; at < questions.length; at += QUESTIONS_AT_ONCE) {
       const some = questions.slice(at, at + QUESTIONS_AT_ONCE);
       const counts = await Promise.all(some.map((question) => askCount(rule, call.model, question, signal)));
+      if (!counts.every((count) => count !== null)) return null;
       sum += counts.reduce((total, count) => total + count, 0);
     }
     return sum;
@@ -191,7 +193,7 @@ export function createEngine(options: EngineOptions): Engine {
     model: unknown,
     question: object | number,
     signal: AbortSignal,
-  ): Promise<number> {
+  ): Promise<number | null> {
     if (typeof question === "number") return question;
     const bytes = new TextEncoder().encode(JSON.stringify({ ...question, model: engine.nameOf(String(model)) }));
     const answer = await reach(
@@ -201,8 +203,7 @@ export function createEngine(options: EngineOptions): Engine {
     );
     const said: unknown = answer.ok ? await answer.json().catch(() => null) : null;
     const counted = (said as Record<string, unknown> | null)?.[rule.field];
-    if (typeof counted === "number") return counted;
-    throw new ApiError("engine_failed", "The engine could not count the prompt. Try again.");
+    return typeof counted === "number" ? counted : null;
   }
   return engine;
 }

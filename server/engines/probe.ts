@@ -103,7 +103,11 @@ async function post(engine: Engine, path: string | undefined, signal: AbortSigna
 async function modelsOf(engine: Engine, signal: AbortSignal): Promise<string[] | null> {
   const data = fieldOf(await textOf(engine, "/v1/models", signal), "data");
   if (!Array.isArray(data)) return null;
-  return data.flatMap((model: { id?: unknown } | null) => (typeof model?.id === "string" ? [model.id] : []));
+  const tag = engine.remote?.impliedTag;
+  return data.flatMap((model: { id?: unknown } | null) => {
+    if (typeof model?.id !== "string") return [];
+    return tag !== undefined && model.id.endsWith(tag) ? [model.id.slice(0, -tag.length), model.id] : [model.id];
+  });
 }
 
 async function versionOf(engine: Engine, remote: RemoteKind | null, signal: AbortSignal): Promise<string | null> {

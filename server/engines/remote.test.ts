@@ -199,6 +199,12 @@ vllm:gpu_cache_usage_perc{engine="1"} NaN
     expect(await readLoad(engine, signal)).toEqual({ running: 5, waiting: 1, kvUsage: 0.25 });
   });
 
+  test("knows a model by its name without the tag that its server adds, and with it", async () => {
+    answers.set("/", () => new Response("Ollama is running"));
+    answers.set("/v1/models", () => Response.json({ object: "list", data: [{ id: "tiny:latest" }, { id: "a:7b" }] }));
+    expect((await probe(engineOf("ollama"), signal)).models).toEqual(["tiny", "tiny:latest", "a:7b"]);
+  });
+
   test("finds priorities refused, and then none is sent", async () => {
     well();
     answers.set(CHAT, ({ body }) =>
@@ -248,6 +254,8 @@ vllm:gpu_cache_usage_perc{engine="1"} NaN
     answers.set("/tokenize", () => Response.json({ count: 42, tokens: [] }));
     expect(await engineOf("vllm").count!(CHAT, bytes(call), signal)).toBe(42);
     expect(asked[0]!.body).toEqual({ model: "org/Theirs-7B", messages: call.messages });
+    answers.set("/tokenize", () => Response.json({ error: "no" }, { status: 400 }));
+    expect(await engineOf("vllm").count!(CHAT, bytes(call), signal)).toBeNull();
     expect(engineOf("openai").count).toBeNull();
   });
 });

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { estimateBytes, threadBudget } from "./budget.ts";
+import { atOnce, estimateBytes, threadBudget } from "./budget.ts";
 import { model } from "./test-fleet.ts";
 
 const budget = (asked: (number | undefined)[], cores: number) => [
@@ -45,6 +45,13 @@ test("the memory of a model is its file, the cache of its slots and the worker i
   unlinkSync(file);
   expect(bytesOf(1)).toBe(90_000_000);
   expect(estimateBytes({ models: "all", slots: 256 }, models)).toBe(90_000_000);
+});
+
+test("as many fit at once as the smallest of them fill the room", () => {
+  expect(atOnce([4, 4, 4], 10)).toBe(2);
+  expect(atOnce([8, 1, 9, 1], 10)).toBe(3);
+  expect(atOnce([8, 9], 5)).toBe(0);
+  expect(atOnce([1, 2], Number.POSITIVE_INFINITY)).toBe(2);
 });
 
 test("a model in parts is as large as all of them, a folder as all that is in it", () => {

@@ -25,6 +25,22 @@ export function threadBudget(entries: readonly Pick<EngineEntry, "id" | "threads
   );
 }
 
+/**
+ * How many of these fit into memory at the same time at most: the small ones first.
+ *
+ * @param room bytes
+ */
+export function atOnce(bytes: readonly number[], room: number): number {
+  let left = room;
+  const fitting = bytes
+    .toSorted((a, b) => a - b)
+    .filter((each) => {
+      left -= each;
+      return left >= 0;
+    });
+  return fitting.length;
+}
+
 /** Of a worker with its runtime and libraries, before it has loaded anything: measured, 90 MB for llama. */
 const WORKER_BYTES = 90_000_000;
 

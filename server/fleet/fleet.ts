@@ -5,7 +5,7 @@ import { availableParallelism } from "node:os";
 import { ApiError, type ModelState } from "@oxbow/contract";
 import type { EngineEntry, EngineKind, Limits, Model } from "../config.ts";
 import type { Engine } from "../engines/engines.ts";
-import { estimateBytes, threadBudget } from "./budget.ts";
+import { atOnce, estimateBytes, threadBudget } from "./budget.ts";
 import { bestOf, openTo, placeIn, poolOf, type Wish } from "./group.ts";
 import type { Outcome } from "./health.ts";
 import { createLocal } from "./local.ts";
@@ -102,7 +102,7 @@ export interface Fleet {
   /** Whether every pinned model is warm at this moment, on one engine at least. */
   ready(): boolean;
   /**
-   * From now on these are the engines. Calls that run on one that is gone or is another now end there.
+   * From now on these are the engines; those that have failed try again. Calls that run on one that is gone or is another now end there.
    * @throws Error when they cannot be built; then nothing has changed
    */
   apply(table: EngineTable): void;
@@ -201,7 +201,9 @@ export function createFleet(options: FleetOptions): Fleet {
     if (kind === undefined) throw new Error(`engine ${entry.id}: its kind ${entry.kind} has no worker`);
     const models = workerModels(entry, from.engines, options.models);
     const onState = (state: HostState) => announceState(replica, state);
-    const onWanted = () => replica.seat?.want();
+    const onWanted = () => {
+      if (isCurrent(replica)) replica.seat?.want();
+    };
     const common = {
       kind,
       models,
@@ -249,13 +251,18 @@ export function createFleet(options: FleetOptions): Fleet {
       id: replica.entry.id,
       pool: () => replica.entry.pool ?? MACHINE,
       bytes: () => bytesOf(replica.entry),
-      pinned: () => replica.entry.pinned && !leaving.has(replica),
+      pinned: () => replica.entry.pinned && isCurrent(replica),
       busy: () => slots.taken > 0,
       load: host.load,
       rest: host.rest,
       unload: host.unload,
       fail: host.fail,
     });
+  }
+
+  /** Whether it is the last of its name: one that another is to replace is not loaded any more. */
+  function isCurrent(replica: Replica): boolean {
+    return replicas.findLast(({ entry }) => entry.id === replica.entry.id) === replica;
   }
 
   /** A server that shares a pool and does not say how much it takes has all of it while it is awake. */
@@ -283,7 +290,14 @@ export function createFleet(options: FleetOptions): Fleet {
 
   function threadsOf(entry: EngineEntry, { engines, kinds }: EngineTable): number {
     const here = engines.filter(({ kind }) => kinds[kind]?.worker !== undefined);
-    return threadBudget(here, options.cores ?? availableParallelism()).get(entry.id) ?? 1;
+    const pinned = here.filter((each) => each.pinned);
+    const room = poolBytes(MACHINE) - pinned.reduce((sum, each) => sum + bytesOf(each), 0);
+    // Those that are never loaded together need not share the cores.
+    const others = here.filter((each) => !each.pinned && each !== entry);
+    const together = atOnce([...others, ...(entry.pinned ? [] : [entry])].map(bytesOf), room);
+    const beside = others.slice(0, Math.max(0, together - (entry.pinned ? 0 : 1)));
+    const sharers = entry.pinned ? [...pinned, ...beside] : [entry, ...pinned, ...beside];
+    return threadBudget(sharers, options.cores ?? availableParallelism()).get(entry.id) ?? 1;
   }
 
   function regroup(): void {
@@ -467,7 +481,11 @@ export function createFleet(options: FleetOptions): Fleet {
         else replica.seat?.want();
       }
       if (phase !== "new") residency.review();
-      for (const [replica] of kept) announceFree(replica);
+      for (const [replica] of kept) {
+        // What it lacked may be why the table is read again.
+        if (replica.host.state().state === "failed") replica.host.reload();
+        announceFree(replica);
+      }
     },
 
     reload: (engineId) => replicas.find(({ entry }) => entry.id === engineId)?.host.reload(),

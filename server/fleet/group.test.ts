@@ -211,3 +211,19 @@ test("when none is warm the soonest one says when to come back, and one that fai
   said[1]!.state = { state: "failed", reason: "no such file" };
   expect(refusalOf(place)).toMatchObject({ row: "model_failed" });
 });
+
+test("a wish for some of the engines is met while one of them is there", () => {
+  const { all, place, replicas, said } = groupOf(
+    { slots: 2, tags: ["new"] },
+    { slots: 2 },
+    { slots: 2, tags: ["new"] },
+  );
+  expect(all({ within: "tag:new" }).sort()).toEqual(["e0", "e0", "e2", "e2"]);
+  expect(place({ within: "engine:e1" })?.replica.entry.id).toBe("e1");
+  // Tried and failed there: anywhere else will do.
+  expect(place({ within: "engine:e1", not: new Set(["e1"]) })).toBeNull(); // the others are full
+  expect(place({ within: "engine:nobody" })?.replica.entry.id).toBe("e1");
+  for (const index of [0, 2]) said[index]!.state = { state: "failed", reason: "gone" };
+  expect(refusalOf(() => place({ within: "tag:new" })).row).toBe("model_failed");
+  expect(openTo(replicas, undefined)).toHaveLength(3);
+});

@@ -11,6 +11,8 @@ export interface Wish {
   accountId?: string | undefined;
   /** Calls of an account with the same text go to the same engine where that is possible. */
   affinity?: string | undefined;
+  /** `engine:ID` or `tag:TAG`: only there, as long as there is such an engine. */
+  within?: string | undefined;
   /** Ids of engines that it must not go to. */
   not?: ReadonlySet<string> | undefined;
 }
@@ -38,11 +40,12 @@ interface Member {
 export function placeIn(
   replicas: readonly Replica[],
   modelId: string,
-  { accountId, affinity, not }: Wish,
+  wish: Wish,
   bound: number,
   turn: number,
 ): { replica: Replica; release: () => void } | null {
-  const pool = openTo(replicas, accountId);
+  const { accountId, affinity, not } = wish;
+  const pool = narrowed(openTo(replicas, accountId), wish);
   const members = pool.map(memberOf);
   const warm = members.filter(({ there }) => there);
   if (warm.length === 0) refuse(pool, modelId);
@@ -60,6 +63,15 @@ export function placeIn(
   const chosen = choose(candidates, key, bound, turn);
   const release = chosen?.replica.slots.take();
   return chosen && release ? { replica: chosen.replica, release } : null;
+}
+
+/** Those that `within` names; all of them when none of those is left: an engine that is gone takes nobody along. */
+function narrowed(pool: Replica[], { within, not }: Wish): Replica[] {
+  if (within === undefined) return pool;
+  const isNamed = ({ id, tags }: Replica["entry"]) =>
+    within === `engine:${id}` || tags.some((tag) => within === `tag:${tag}`);
+  const named = pool.filter(({ entry }) => isNamed(entry) && !not?.has(entry.id));
+  return named.length > 0 ? named : pool;
 }
 
 /** Those that calls of this account may go to. */

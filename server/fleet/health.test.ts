@@ -44,6 +44,8 @@ test("failures in a row send an engine off, and an answer in between is a new be
   health.report(FAILED);
   expect(ejected()).toBe(true);
   expect(health.standing().reason).toContain("failed");
+  health.report(FAILED); // of a call from before
+  expect(health.ejections()).toBe(1);
 });
 
 test("who was sent off is asked again after pauses that double up to a minute, and never given up", async () => {

@@ -21,12 +21,13 @@ interface Setup {
   memoryBytes?: number;
   weightsOf?: (id: string) => string | null;
   loadsFiles?: boolean;
+  cores?: number;
 }
 
 /** Engines of four bytes each, in ten: two fit. */
 function fleetOf(
   ids: string[],
-  { lives = {}, entry = {}, memoryBytes = 10, weightsOf, loadsFiles = false }: Setup = {},
+  { lives = {}, entry = {}, memoryBytes = 10, weightsOf, loadsFiles = false, cores = 2 }: Setup = {},
 ) {
   const folder = mkdtempSync(join(tmpdir(), "demand-"));
   const engines = ids.map((id) => {
@@ -58,7 +59,7 @@ function fleetOf(
     env: { ...process.env, XDG_RUNTIME_DIR: folder },
     loadMsMax: 20_000,
     limits: { residentMsMin: 0 },
-    cores: 2,
+    cores,
   });
   open.push(async () => {
     await fleet.stop();
@@ -196,6 +197,37 @@ test("another entry for a cold engine is simply the next one that is asked for; 
   expect(pidsOf("b")).toHaveLength(0);
   (await placed(fleet, "b")).release();
   expect(fleet.engines()).toMatchObject([{ slots: 3 }, { slots: 3 }]);
+}, 20_000);
+
+test("where memory has no room for an engine and its replacement, the old one finishes and goes first", async () => {
+  const { fleet, engines, pidsOf } = fleetOf(["p"], { entry: { p: { pinned: true, memoryBytes: 8 } } });
+  await fleet.start();
+  const running = await placed(fleet, "p");
+  fleet.apply({ engines: engines.map((entry) => ({ ...entry, slots: 3 })), kinds: { test: fleetKind() } });
+  const next = placed(fleet, "p");
+  expect(pidsOf("p").map(isAlive)).toEqual([true]);
+  running.release();
+  (await next).release();
+  expect(pidsOf("p").map(isAlive)).toEqual([false, true]);
+  expect(fleet.engines()).toMatchObject([{ slots: 3, used: 0 }]);
+});
+
+test("only engines that can be loaded together share the cores", async () => {
+  const { fleet, log } = fleetOf(["a", "b", "c", "d"], { cores: 9 });
+  await fleet.start();
+  (await placed(fleet, "c")).release();
+  // Eight for the workers, two of which fit.
+  expect(log.find(({ text }) => text === "worker started")).toMatchObject({ engine: "c", threads: 4 });
+});
+
+test("an engine that has failed tries again when the table is read again", async () => {
+  const lives = { a: [...Array(5).fill({ exit: 1 }), {}] };
+  const { fleet, engines } = fleetOf(["a"], { lives, entry: { a: { pinned: true } } });
+  await fleet.start();
+  expect(stateOf(fleet, "a")).toBe("failed");
+  const warm = new Promise<void>((resolve) => fleet.onChange(({ state }) => state === "warm" && resolve()));
+  fleet.apply({ engines, kinds: { test: fleetKind() } });
+  await warm;
 }, 20_000);
 
 function fleetKind() {

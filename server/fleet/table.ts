@@ -68,6 +68,6 @@ export function replaces(
   return servedIds(next, to.engines, models).some((id) => !known.has(id));
 }
 
-function essence({ id, kind, url, models, apiKeyEnv, threads, options }: EngineEntry) {
-  return { id, kind, url, models, apiKeyEnv, threads, options };
+function essence({ id, kind, url, models, apiKeyEnv, threads, pool, options }: EngineEntry) {
+  return { id, kind, url, models, apiKeyEnv, threads, pool, options };
 }

@@ -24,6 +24,8 @@ export interface Exchange {
   record: RequestRecord;
   /** What answers in place of the model that was asked for; null: that model does. */
   served: Model | null;
+  /** `engine:ID` or `tag:TAG`: the engines that are to answer; undefined: any of the model's. */
+  within: string | undefined;
   /** The call has reached an engine that makes its answers up, and its errors too. */
   simulated: boolean;
   /** Who is told of the answer besides the caller; null: nobody. */
@@ -45,7 +47,7 @@ export function createExchange(request: Request, path: string, rooms: Rooms): Ex
   const id = newId("req_");
   const record = createRecord(id, request);
   const startedMs = performance.now();
-  const nobody = { caller: null, served: null, copy: null, trace: null };
+  const nobody = { caller: null, served: null, within: undefined, copy: null, trace: null };
   return { request, id, startedMs, path, rooms, record, simulated: false, ...nobody };
 }
 

@@ -79,13 +79,16 @@ export function engineOf(exchange: Exchange, model: Model, body: Record<string, 
   const hint = " It is in the catalogue, but no engine here serves it.";
   exchange.record.model = model.id;
   const side = body && traffic.sideOf(model.id, accountId ?? "", body);
-  if (side === null) return fleet.serves(model.id, accountId) ?? notFound(model.id, hint);
-  exchange.record.side = side;
-  if (side !== model.id) {
-    exchange.served = catalogue.find(side) ?? null;
-    exchange.record.servedModel = side;
+  const served = side && fleet.serves(side.model, accountId);
+  // A side that nobody serves takes none of its callers along.
+  if (side === null || served === null) return fleet.serves(model.id, accountId) ?? notFound(model.id, hint);
+  exchange.record.side = side.name;
+  exchange.within = side.within;
+  if (side.model !== model.id) {
+    exchange.served = catalogue.find(side.model) ?? null;
+    exchange.record.servedModel = side.model;
   }
-  return fleet.serves(side, accountId) ?? notFound(side, hint);
+  return served;
 }
 
 /** For refusals: a model served here that has a feature and that the caller may use. */
@@ -290,6 +293,7 @@ function admit(
     model: call.model,
     // What he may, and what it counts, goes by what he asked for; the wait by what answers.
     line: served?.id,
+    within: exchange.within,
     inputTokens: call.inputTokens,
     countTokens: () => {
       const inTime = AbortSignal.any([signal, AbortSignal.timeout(COUNT_MS_MAX)]);
@@ -297,7 +301,7 @@ function admit(
       // An engine that cannot count: the bound is all there is to know.
       if (!count) return Promise.resolve(call.inputTokens);
       const asked = served === null ? call.received : bytesFor(served, call.body, call.received);
-      return reach(signal, () => count(call.path, asked, inTime));
+      return reach(signal, () => count(call.path, asked, inTime)).then((counted) => counted ?? call.inputTokens);
     },
     inputField: call.inputField,
     outputTokens: call.outputTokens,

@@ -18,7 +18,7 @@ export interface RequestRecord {
   model: string;
   /** Id of the model that answered, where it is another one; else "". */
   servedModel: string;
-  /** Id of the model whose side of a split it was on; "": the model is not split. */
+  /** The side of a split that it was on; "": the model is not split. */
   side: string;
   /** The class that it waited in; "": it was not let in. */
   priority: string;

@@ -5,23 +5,39 @@ import type { TrafficTable } from "../config.ts";
 
 export type Split = TrafficTable["splits"][number];
 
+/** One side of a split. */
+export interface SplitSide {
+  /** For reports: `qwen-3-32b`, `llama-3.3-70b tag:new`. */
+  name: string;
+  /** Id of the model that answers. */
+  model: string;
+  /** `engine:ID` or `tag:TAG`: where; undefined: wherever it is served. */
+  within: string | undefined;
+}
+
 /**
  * Which side a call is on.
  * @param body as the caller sent it: it may hold what the side goes by
- * @returns the id of a model
  */
-export function sideOf({ model, sticky, targets }: Split, accountId: string, body: Record<string, unknown>): string {
+export function sideOf({ model, sticky, targets }: Split, accountId: string, body: Record<string, unknown>): SplitSide {
   const key = keyOf(sticky, accountId, body);
-  let best = targets[0]!.model;
+  let best: SplitSide | null = null;
   let bestRank = Number.NEGATIVE_INFINITY;
   for (const target of targets) {
-    const rank = rankOf(`${model}\n${key}\n${target.model}`, target.weight);
+    const side = sideFor(target, model);
+    const rank = rankOf(`${model}\n${key}\n${side.name}`, target.weight);
     if (rank > bestRank) {
-      best = target.model;
+      best = side;
       bestRank = rank;
     }
   }
-  return best;
+  return best!;
+}
+
+function sideFor({ model, engine, tag }: Split["targets"][number], asked: string): SplitSide {
+  const within = engine !== undefined ? `engine:${engine}` : tag !== undefined ? `tag:${tag}` : undefined;
+  const answers = model ?? asked;
+  return { name: within === undefined ? answers : `${answers} ${within}`, model: answers, within };
 }
 
 /** Users and keys of two accounts have nothing to do with each other, whatever they are called. */

@@ -8,7 +8,7 @@ import { createJournal, journalFiles, readJournal } from "./journal.ts";
 import { createMirrorLine, type MirrorCounts, type MirrorLine, type SendSecond } from "./mirror.ts";
 import { type MirrorRow, mirrorReport } from "./mirror-report.ts";
 import { recordingOf } from "./recording.ts";
-import { type Split, sideOf } from "./split.ts";
+import { type Split, type SplitSide, sideOf } from "./split.ts";
 import { rowOf, type SplitRow, splitReport } from "./split-report.ts";
 
 export { readSaid } from "./answer.ts";
@@ -97,9 +97,9 @@ export function createTraffic({ table, home, send, answerMsMax, random, now, log
     apply,
     /**
      * The side of a call for a model that is split.
-     * @returns the id of the model that is to answer; null: the model is not split
+     * @returns null: the model is not split
      */
-    sideOf(modelId: string, accountId: string, body: Record<string, unknown>): string | null {
+    sideOf(modelId: string, accountId: string, body: Record<string, unknown>): SplitSide | null {
       const split = splits.get(modelId);
       return split === undefined ? null : sideOf(split, accountId, body);
     },

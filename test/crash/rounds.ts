@@ -5,6 +5,7 @@ import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import OpenAI from "openai";
+import { openLedger } from "../../server/ledger/ledger.ts";
 import { dataWith, simulatorAlone } from "../data.ts";
 import { collect, freePort, isReady, KEY, newHome, spawnServer } from "../harness.ts";
 import { HELLO, MODEL } from "../suite.ts";
@@ -25,8 +26,11 @@ export interface CrashReport {
   delivered: number;
   deliveredUnbilled: number;
   billedTwice: number;
-  /** From the start of the process until it is ready, with its recovery. */
+  /** What the ledger took to open on what a kill left, and to make void what was open. */
+  recoveryMsMax: number;
+  /** From the start of the process until it is ready, with its recovery; and of a start with nothing to recover. */
   bootMsMax: number;
+  firstBootMs: number;
   integrity: string;
   /** Counted before a kill, and the end never seen. */
   lastBytesLost: number;
@@ -50,6 +54,8 @@ export async function crash({ rounds, streams, random, onRound }: CrashOptions):
   const lost = new Set<string>();
   const open: Task[] = [];
   let bootMsMax = 0;
+  let firstBootMs = 0;
+  let recoveryMsMax = 0;
   let kills = 0;
 
   const newTask = (): Task => {
@@ -62,7 +68,8 @@ export async function crash({ rounds, streams, random, onRound }: CrashOptions):
   try {
     for (let round = 1; round <= rounds; round++) {
       const server = await boot(home, data.folder);
-      bootMsMax = Math.max(bootMsMax, server.bootMs);
+      if (round === 1) firstBootMs = server.bootMs;
+      else bootMsMax = Math.max(bootMsMax, server.bootMs);
       // What was cut off is asked for again first, then new work until the end.
       const client = clientOf(server.port);
       const again = open.splice(0);
@@ -80,6 +87,7 @@ export async function crash({ rounds, streams, random, onRound }: CrashOptions):
       await Promise.all([server.process.exited, ...running]);
       open.push(...again);
       const settled = settledKeys(home);
+      recoveryMsMax = Math.max(recoveryMsMax, await recoveryMs(home));
       for (const task of open) if (settled.has(task.key)) lost.add(task.key);
       onRound?.(round);
     }
@@ -98,7 +106,9 @@ export async function crash({ rounds, streams, random, onRound }: CrashOptions):
       deliveredUnbilled: delivered.filter(({ key }) => !billed.has(key)).length,
       // Every call has its key, so what is settled beyond one for each key was counted twice.
       billedTwice: settlements - billed.size,
+      recoveryMsMax,
       bootMsMax,
+      firstBootMs,
       integrity,
       lastBytesLost: lost.size,
       replayedUnbilled: tasks.filter(({ key, replayed }) => replayed && lost.has(key) && billed.has(key)).length,
@@ -140,15 +150,34 @@ async function attempt(client: OpenAI, task: Task): Promise<boolean> {
   }
 }
 
-/** The keys of settled calls, from a copy: the next start finds the files as the kill has left them. */
+/** The keys of settled calls. */
 function settledKeys(home: string): Set<string> {
-  const copy = mkdtempSync(join(tmpdir(), "oxbow-crash-"));
+  const copy = copyOf(home);
   try {
-    for (const end of ["", "-wal"]) {
-      cpSync(join(home, `ledger.db${end}`), join(copy, `ledger.db${end}`), { force: true, recursive: true });
-    }
     return readLedger(copy).billed;
   } finally {
     rmSync(copy, { recursive: true });
   }
+}
+
+async function recoveryMs(home: string): Promise<number> {
+  const copy = copyOf(home);
+  try {
+    const startedMs = performance.now();
+    const ledger = await openLedger({ home: copy, now: Date.now });
+    const ms = performance.now() - startedMs;
+    await ledger.close();
+    return ms;
+  } finally {
+    rmSync(copy, { recursive: true });
+  }
+}
+
+/** The ledger alone: the next start finds the files as the kill has left them. */
+function copyOf(home: string): string {
+  const copy = mkdtempSync(join(tmpdir(), "oxbow-crash-"));
+  for (const end of ["", "-wal"]) {
+    cpSync(join(home, `ledger.db${end}`), join(copy, `ledger.db${end}`), { force: true, recursive: true });
+  }
+  return copy;
 }

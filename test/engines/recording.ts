@@ -63,7 +63,8 @@ export function openRecorder(origin: string) {
       });
       const contentType = answer.headers.get("content-type") ?? "";
       const kept: Exchange = { ...exchange, status: answer.status, contentType, pieces: [] };
-      exchanges.push(kept);
+      // How it is is asked for all the time: once is enough.
+      if (request.method !== "GET" || !exchanges.some((known) => known.call === kept.call)) exchanges.push(kept);
       return new Response(answer.body && keeping(answer.body, kept), {
         status: answer.status,
         headers: { "content-type": contentType },

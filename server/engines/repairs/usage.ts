@@ -5,7 +5,7 @@ import type { Tally } from "./tally.ts";
 
 export const usage: Repair = {
   about:
-    "`usage` stands in one chunk with `choices: []` before the end when it was asked for, and nowhere else; sums are supplied; where the engine tells no counts, they are estimated: a token for every four bytes, and at least one for each delta.",
+    "`usage` stands in one chunk with `choices: []` before the end when it was asked for, and nowhere else; sums are supplied, details that are null are taken out; where the engine tells no counts, they are estimated: a token for every four bytes, and at least one for each delta.",
 
   stream({ wantsUsage }, tally) {
     let last: Json | null = null;
@@ -43,12 +43,15 @@ export const usage: Repair = {
 function countsOf(tally: Tally) {
   const said = tally.said();
   const counts = tally.counts();
-  return { ...said, ...counts, total_tokens: counts.prompt_tokens + counts.completion_tokens };
+  const details = Object.fromEntries(Object.entries(said ?? {}).filter(([, value]) => value !== null));
+  return { ...details, ...counts, total_tokens: counts.prompt_tokens + counts.completion_tokens };
 }
 
-/** @returns whether one was missing */
+/** Sums that are missing, and details that are null. @returns whether there were any */
 function sumsSupplied(usage: Json): boolean {
-  if (typeof usage.total_tokens === "number") return false;
+  let changed = false;
+  for (const [key, value] of Object.entries(usage)) if (value === null) changed = delete usage[key];
+  if (typeof usage.total_tokens === "number") return changed;
   const of = (key: string) => (typeof usage[key] === "number" ? usage[key] : 0);
   usage.total_tokens = of("prompt_tokens") + of("completion_tokens");
   return true;

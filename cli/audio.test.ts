@@ -1,0 +1,67 @@
+// `oxbow transcribe` and `oxbow speak`, as people and scripts call them, against a server with the simulator.
+
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { needTools, probe, wavOf } from "../test/recordings.ts";
+import { oxbow, up } from "./fixtures.ts";
+
+setDefaultTimeout(60_000);
+
+const KEY = "oxb_test_00000000000000000000000000000000";
+const folder = mkdtempSync(join(tmpdir(), "oxbow-cli-audio-"));
+const wav = join(folder, "a.wav");
+let server: Awaited<ReturnType<typeof up>>;
+let env: Record<string, string>;
+beforeAll(async () => {
+  needTools();
+  writeFileSync(wav, wavOf(4));
+  server = await up(folder, { OXBOW_BOOTSTRAP_KEY: KEY });
+  env = { OXBOW_API_KEY: KEY, OXBOW_BASE_URL: server.url };
+});
+afterAll(async () => {
+  await server.stop();
+  rmSync(folder, { recursive: true });
+});
+const run = (args: string[], input?: string | Uint8Array<ArrayBuffer>) => oxbow(folder, args, env, input);
+
+test("a recording becomes text, captions or JSON, from a file or a pipe", async () => {
+  const { code, out, err } = await run(["transcribe", wav]);
+  expect([code, err]).toEqual([0, ""]);
+  expect(out).toBe("This is a simulated transcript. Nobody has listened to the\n");
+  expect((await run(["transcribe", "-"], wavOf(4) as Uint8Array<ArrayBuffer>)).out).toBe(out);
+  expect((await run(["transcribe", wav, "--stream"])).out).toBe(out);
+  expect((await run(["transcribe", wav, "--format", "srt"])).out).toStartWith("1\n00:00:00,000 --> 00:00:02,000\n");
+  const json = JSON.parse((await run(["transcribe", wav, "--json", "--words", "--language", "de"])).out);
+  expect(json).toMatchObject({ language: "german", duration: 4 });
+  expect(json.words).toHaveLength(10);
+  expect((await run(["transcribe", wav, "--translate"])).out).toBe(out);
+});
+
+test("what cannot be heard says why", async () => {
+  const missing = await run(["transcribe", join(folder, "none.wav")]);
+  expect([missing.code, missing.out]).toEqual([2, ""]);
+  expect(missing.err).toContain("there is no such file");
+  const junk = join(folder, "junk.wav");
+  writeFileSync(junk, "junk");
+  const broken = await run(["transcribe", junk]);
+  expect([broken.code, broken.out]).toEqual([1, ""]);
+  expect(broken.err).toBe("oxbow: The server refused (400): Audio file might be corrupted or unsupported\n");
+});
+
+test("a text becomes sound, in a file or a pipe, in the format of its ending", async () => {
+  const mp3 = join(folder, "out.mp3");
+  const { code, out, err } = await run(["speak", "Hello world.", "-o", mp3]);
+  expect([code, out]).toEqual([0, ""]);
+  expect(err).toMatch(/out\.mp3: \d+ bytes of mp3\.\n$/);
+  expect(probe(readFileSync(mp3)).codec).toBe("mp3");
+  const flac = join(folder, "out.flac");
+  await run(["speak", "-o", flac, "--speed", "2", "--voice", "nova"], "Hello from a pipe.\n");
+  expect(probe(readFileSync(flac)).codec).toBe("flac");
+  const wrong = await run(["speak", "Hello.", "-o", join(folder, "out.txt")]);
+  expect([wrong.code, existsSync(join(folder, "out.txt"))]).toEqual([2, false]);
+  const long = await run(["speak", "-o", mp3], "a".repeat(5000));
+  expect(long.code).toBe(1);
+  expect(long.err).toContain("string too long");
+});
