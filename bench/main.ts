@@ -1,10 +1,11 @@
 // `npm run bench`: what Oxbow costs, as ratios to yardsticks of the same run. Prints tables and writes them with machine and
 // commit to bench/results/. Parts by name: `npm run bench -- proxies`, `-- streams`, `-- ready`, `-- llama`,
-// `-- embeddings`.
+// `-- embeddings`, `-- audio`.
 
 import { mkdtempSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
+import { benchAudio } from "./audio.ts";
 import { writeData } from "./data.ts";
 import { benchEmbeddings } from "./embeddings.ts";
 import { benchLlama } from "./llama.ts";
@@ -39,6 +40,12 @@ if (wanted("embeddings")) {
   tables.embeddings = await benchEmbeddings(async (env) => {
     const { port, process } = await startOxbow(env);
     return { name: "Oxbow", url: url(port, "/v1/embeddings"), pid: process.pid, headers: HEADERS };
+  }, rounds);
+}
+if (wanted("audio")) {
+  tables.audio = await benchAudio(async (env) => {
+    const { port, process } = await startOxbow(env);
+    return { name: "Oxbow", url: url(port, "/v1/audio/speech"), pid: process.pid, headers: HEADERS };
   }, rounds);
 }
 for (const [name, rows] of Object.entries(tables)) {

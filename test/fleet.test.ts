@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { dataWith } from "./data.ts";
 import { eventually, KEY, type RunningServer, startServer } from "./harness.ts";
 import { startStreams } from "./many-streams.ts";
+import { childrenOf } from "./processes.ts";
 import { type Simulator, startSimulator } from "./simulators.ts";
 
 setDefaultTimeout(120_000);
@@ -49,6 +50,26 @@ const bodyOf = (seed: number, itlMs: number, tokens = TOKENS) => ({
 const streams = (bodies: object[], repeat = false) =>
   startStreams({ url: `http://127.0.0.1:${server.port}/v1/chat/completions`, headers: AUTH, bodies, repeat });
 const bodies = (count: number, itlMs: number) => Array.from({ length: count }, (_, seed) => bodyOf(seed, itlMs));
+
+test("calls with the same prompt_cache_key go to the same engine, on either endpoint", async () => {
+  const served = async () =>
+    Promise.all(engines.map(async (engine) => (await engine.metrics())["vllm:request_success_total"] ?? 0));
+  const send = async (path: string, body: object) => {
+    const url = `http://127.0.0.1:${server.port}/v1/${path}`;
+    const answer = await fetch(url, { method: "POST", headers: AUTH, body: JSON.stringify({ model: MODEL, ...body }) });
+    expect([answer.status, await answer.text()]).toEqual([200, expect.any(String)]);
+  };
+  for (const key of ["one", "two", "three"]) {
+    const before = await served();
+    for (let turn = 0; turn < 4; turn++) {
+      const more = { prompt_cache_key: key };
+      await send("chat/completions", { messages: [{ role: "user", content: `Turn ${turn}` }], max_tokens: 4, ...more });
+      await send("responses", { input: `Turn ${turn}`, max_output_tokens: 16, ...more });
+    }
+    const after = await served();
+    expect(after.map((count, at) => count - before[at]!).sort()).toEqual([0, 0, 8]);
+  }
+});
 
 test("one of three engines is killed under 300 streams: its own streams fail, all others are as if nothing had happened", async () => {
   const undisturbed = await streams(bodies(STREAMS, 0)).seen;
@@ -105,4 +126,43 @@ test("it comes back by itself, and those who wait do not all fall on it", async 
     expect(running).toBeLessThanOrEqual(Math.max(0.1, Math.min(1, part + 0.2)) * SLOTS + 1);
   expect(seen[0]!.running).toBeLessThanOrEqual(0.35 * SLOTS);
   expect(Math.max(...seen.slice(-5).map(({ running }) => running))).toBeGreaterThan(0.5 * SLOTS);
+});
+
+test("of two workers on this machine one dies: calls that come at that moment go to the other at once", async () => {
+  const engine = { kind: "simulator", models: [{ id: MODEL }], slots: 64, threads: 1 };
+  const data = dataWith((table) => {
+    table.engines = { one: { ...engine }, two: { ...engine } };
+  });
+  const here = await startServer({ env: { OXBOW_DATA: data.folder } });
+  try {
+    const workers = childrenOf(here.pid).filter(({ command }) => command.includes("workers/simulator"));
+    expect(workers).toHaveLength(2);
+    for (const { pid } of workers) {
+      process.kill(pid, "SIGKILL");
+      // The one that answers may be the one that was killed before: it is back by then.
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, async (_, seed) => {
+          const from = performance.now();
+          const answer = await fetch(`http://127.0.0.1:${here.port}/v1/chat/completions`, {
+            method: "POST",
+            headers: AUTH,
+            body: JSON.stringify({ ...bodyOf(seed, 0), stream: false }),
+          });
+          await answer.text();
+          return { status: answer.status, ms: performance.now() - from };
+        }),
+      );
+      expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+      const ready = async () => {
+        const list = await fetch(`http://127.0.0.1:${here.port}/v1/engines`, { headers: AUTH });
+        const { data } = (await list.json()) as { data: { state: string }[] };
+        return data.every(({ state }) => state === "warm");
+      };
+      await eventually(ready, "both workers are warm");
+    }
+    expect(here.logs()).toContain('"msg":"worker ended"');
+  } finally {
+    await here.stop();
+    data.remove();
+  }
 });

@@ -40,6 +40,7 @@ export const FEATURES = [
   "speech_stream",
   "speech_instructions",
   "custom_voices",
+  "image_generation",
   "image_edits",
   "image_streaming",
   "transparent_background",
@@ -116,6 +117,7 @@ export function refuseNeeds(
 }
 
 function* needsOfImage(task: ImageTask, call: ImageRequest): Generator<Need> {
+  yield { feature: "image_generation", param: "model", value: "image generation" };
   // The path itself asks for it; the image is what shows that.
   if (task === "image_edit") yield { feature: "image_edits", param: "image" };
   if (call.seed !== undefined) yield { feature: "seed", param: "seed" };

@@ -201,7 +201,9 @@ export function createFleet(options: FleetOptions): Fleet {
     if (kind === undefined) throw new Error(`engine ${entry.id}: its kind ${entry.kind} has no worker`);
     const models = workerModels(entry, from.engines, options.models);
     const onState = (state: HostState) => announceState(replica, state);
-    const onWanted = () => replica.seat?.want();
+    const onWanted = () => {
+      if (isCurrent(replica)) replica.seat?.want();
+    };
     const common = {
       kind,
       models,
@@ -249,13 +251,18 @@ export function createFleet(options: FleetOptions): Fleet {
       id: replica.entry.id,
       pool: () => replica.entry.pool ?? MACHINE,
       bytes: () => bytesOf(replica.entry),
-      pinned: () => replica.entry.pinned && !leaving.has(replica),
+      pinned: () => replica.entry.pinned && isCurrent(replica),
       busy: () => slots.taken > 0,
       load: host.load,
       rest: host.rest,
       unload: host.unload,
       fail: host.fail,
     });
+  }
+
+  /** Whether it is the last of its name: one that another is to replace is not loaded any more. */
+  function isCurrent(replica: Replica): boolean {
+    return replicas.findLast(({ entry }) => entry.id === replica.entry.id) === replica;
   }
 
   /** A server that shares a pool and does not say how much it takes has all of it while it is awake. */

@@ -122,7 +122,8 @@ function refuse(pool: readonly Replica[], modelId: string): never {
   const retryAfterMs = soonest.warmInMs();
   const state = soonest.state();
   const progress = state.state === "loading" && state.progress > 0 ? ` (${Math.floor(state.progress * 100)} %)` : "";
-  const what = state.state === "loading" && state.reason !== undefined ? "is being restarted" : "is loading";
+  const gone = soonest.engine.remote === null ? "is being restarted" : "cannot be reached";
+  const what = state.state === "loading" && state.reason !== undefined ? gone : "is loading";
   const text = `The model \`${modelId}\` ${what}${progress}. Please try again in ${Math.ceil(retryAfterMs / 1000)}s.`;
   throw new ApiError("model_not_ready", text, { retryAfterMs });
 }

@@ -85,6 +85,8 @@ export function createHealth(options: HealthOptions): Health {
   let pauses = 0;
   let returnedAt: number | null = null;
   let ejections = 0;
+  /** Its share when it was last told of. */
+  let sharedOut = 1;
   let busyUntil = 0;
   let busyTimes = 0;
   /** Raised when what was learned before no longer counts. */
@@ -112,6 +114,7 @@ export function createHealth(options: HealthOptions): Health {
     ejectedAt = null;
     reason = null;
     returnedAt = now();
+    sharedOut = 0;
     onChange();
   }
 
@@ -176,9 +179,9 @@ export function createHealth(options: HealthOptions): Health {
         onChange();
       }
       if (returnedAt === null) return;
-      onChange(); // its share has grown
-      if (share() < 1) return;
-      if (now() - returnedAt > FORGIVEN_MS) {
+      if (sharedOut < 1) onChange(); // its share has grown
+      sharedOut = share();
+      if (now() - returnedAt > Math.max(FORGIVEN_MS, slowStartMs)) {
         returnedAt = null;
         pauses = 0;
       }
@@ -199,6 +202,7 @@ export function createHealth(options: HealthOptions): Health {
       busyUntil = 0;
       busyTimes = 0;
       returnedAt = careful ? now() : null;
+      sharedOut = 0;
     },
   };
 }

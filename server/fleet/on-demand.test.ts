@@ -199,6 +199,19 @@ test("another entry for a cold engine is simply the next one that is asked for; 
   expect(fleet.engines()).toMatchObject([{ slots: 3 }, { slots: 3 }]);
 }, 20_000);
 
+test("where memory has no room for an engine and its replacement, the old one finishes and goes first", async () => {
+  const { fleet, engines, pidsOf } = fleetOf(["p"], { entry: { p: { pinned: true, memoryBytes: 8 } } });
+  await fleet.start();
+  const running = await placed(fleet, "p");
+  fleet.apply({ engines: engines.map((entry) => ({ ...entry, slots: 3 })), kinds: { test: fleetKind() } });
+  const next = placed(fleet, "p");
+  expect(pidsOf("p").map(isAlive)).toEqual([true]);
+  running.release();
+  (await next).release();
+  expect(pidsOf("p").map(isAlive)).toEqual([false, true]);
+  expect(fleet.engines()).toMatchObject([{ slots: 3, used: 0 }]);
+});
+
 test("only engines that can be loaded together share the cores", async () => {
   const { fleet, log } = fleetOf(["a", "b", "c", "d"], { cores: 9 });
   await fleet.start();

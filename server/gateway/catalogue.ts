@@ -3,7 +3,6 @@
 import { ApiError, type Feature } from "@oxbow/contract";
 import type { Model } from "../config.ts";
 import type { Served } from "../fleet/fleet.ts";
-import type { Exchange } from "./exchange.ts";
 
 export interface Catalogue {
   models: readonly Model[];
@@ -46,6 +45,7 @@ const OF_THE_MODEL: ReadonlySet<string> = new Set<Feature>([
   "transcription",
   "translation",
   "speech",
+  "image_generation",
   "image_edits",
   "embeddings",
   "detection",
@@ -67,23 +67,11 @@ const OF_IMAGES: ReadonlySet<string> = new Set<Feature>(["image_streaming", "tra
 
 function categoriesOf(feature: string): readonly Model["category"][] {
   if (OF_SOUND.has(feature)) return ["audio"];
-  return OF_IMAGES.has(feature) ? ["images"] : ["chat", "code", "vision"];
+  if (OF_IMAGES.has(feature)) return ["images"];
+  return feature === "seed" ? [...OF_TEXT, "images"] : OF_TEXT;
 }
 
-/**
- * Models do one thing; asked for another, one says so and names a model that does it.
- * @param verb what it cannot: "paint"
- * @throws ApiError `unsupported_value`
- */
-export function refuseOtherAbility(exchange: Exchange, model: Model, ability: string, verb: string): void {
-  if (model.capabilities.includes(ability)) return;
-  const { admission, catalogue, fleet } = exchange.rooms;
-  const does = (other: Model) => other.capabilities.includes(ability) && fleet.serves(other.id) !== null;
-  const other = catalogue.models.find((each) => does(each) && admission.allows(exchange.caller!, each));
-  const hint = other ? ` The model \`${other.id}\` does.` : "";
-  const text = `Unsupported value: 'model'. \`${model.id}\` is a model for ${model.category} and does not ${verb}.${hint}`;
-  throw new ApiError("unsupported_value", text, { param: "model" });
-}
+const OF_TEXT: readonly Model["category"][] = ["chat", "code", "vision"];
 
 /**
  * The model that a body names.

@@ -9,8 +9,8 @@ import { type Engine, EngineStatus, EngineUnreachable, type Outcome } from "../f
 export interface RetryBudget {
   /** A call has come. */
   earn(): void;
-  /** False: there is none left. */
-  spend(): boolean;
+  left(): boolean;
+  spend(): void;
 }
 
 /** What a quiet server may repeat at once, and a busy one after a quiet time. */
@@ -24,10 +24,9 @@ export function createRetryBudget(percent: number): RetryBudget {
     earn: () => {
       saved = Math.min(SAVED_MAX, saved + share);
     },
+    left: () => saved >= 1,
     spend: () => {
-      if (saved < 1) return false;
       saved--;
-      return true;
     },
   };
 }
@@ -49,7 +48,8 @@ export interface FailoverOptions {
  * Asks the engine of the seat, and after a failure decides in this order:
  *  1. the caller is gone, the failure is his mistake or would come again, or the engine makes up failures on order: tell;
  *  2. for the first time, and within the budget, another engine has a free slot: ask that one;
- *  3. nobody was there, or the engine takes no more: stand in line again, as long as the class may wait;
+ *  3. nobody was there, or the engine takes no more: stand in line again, as long as the class may wait; the connection was
+ *     cut: the same, once;
  *  4. tell.
  *
  * @param ask resolves when the answer has begun. Its signal ends the answer too, for as long as it lasts
@@ -75,21 +75,16 @@ export async function withFailover<T>(
       if (fate !== null && (!engine.simulated || error instanceof EngineUnreachable)) seat.report(fate);
       const again = repeatsAs(error, fate, engine); // 1
       if (again === "never") throw told(error);
-      if (!repeated && budget.spend()) {
+      if (!repeated && budget.left() && seat.move(new Set([engine.id]))) {
+        budget.spend();
         repeated = true;
-        if (seat.move(new Set([engine.id]))) {
-          onRetry(); // 2
-          continue;
-        }
-        if (again === "anywhere") {
-          onRetry(); // 3
-          await seat.again();
-          continue;
-        }
+        onRetry(); // 2
+        continue;
       }
-      if (again !== "later") throw told(error); // 4
-      onRetry(); // 3
-      await seat.again();
+      if (again === "elsewhere" || (again === "anywhere" && repeated)) throw told(error); // 4
+      repeated ||= again === "anywhere";
+      onRetry();
+      await seat.again(); // 3
     }
   }
 }
@@ -100,10 +95,12 @@ type Again = "never" | "elsewhere" | "anywhere" | "later";
 function repeatsAs(error: unknown, fate: Outcome | null, engine: Engine): Again {
   // Nobody listens yet, or a worker that is still loading does: nothing of the call was seen.
   if (isBetweenLives(error)) return "later";
+  // It was cut off and may have seen the call: once more, and not for ever.
+  if (error instanceof EngineUnreachable) return "anywhere";
   if (engine.simulated) return "never";
   switch (fate?.kind) {
     case "unreachable":
-      return "anywhere"; // it was cut off and may have seen the call: once more, and not for ever
+      return "anywhere";
     case "busy":
       return "later";
     case "silent":

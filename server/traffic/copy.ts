@@ -28,8 +28,8 @@ export interface FirstAnswer {
   cut: boolean;
 }
 
-/** Of an answer. */
-export const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
+/** Of an answer. As many as a mirror's line may hold are in memory at the same time. */
+export const ANSWER_BYTES_MAX = 1024 * 1024;
 
 /** @param done called once, after the call has ended */
 export function createCopy(done: (answer: FirstAnswer) => void): Copy {

@@ -43,8 +43,19 @@ export function createJournal(options: JournalOptions) {
     begunAt = now();
   }
 
+  /** A line is at most half the age in each of the two files. */
   function dropOld(): void {
-    if (sizeOf(older) > 0 && now() - statSync(older).mtimeMs > ageMsMax) rmSync(older);
+    if (sizeOf(older) > 0 && now() - statSync(older).mtimeMs > ageMsMax / 2) rmSync(older);
+  }
+
+  /** Lines grow old also when no new ones come. */
+  function sweep(): void {
+    try {
+      turnOver(0);
+      dropOld();
+    } catch (cause) {
+      log.warn({ cause: String(cause), file }, "old lines could not be removed");
+    }
   }
 
   async function write(lines: string[]): Promise<void> {
@@ -87,6 +98,11 @@ export function createJournal(options: JournalOptions) {
     bound(next: { bytesMax: number; ageMsMax: number }): void {
       bytesMax = next.bytesMax;
       ageMsMax = next.ageMsMax;
+    },
+    /** Removes what is too old. To be called now and then. */
+    sweep: (): Promise<void> => {
+      writing = writing.then(sweep);
+      return writing;
     },
     /** Lines that were lost since the start. */
     dropped: () => dropped,

@@ -57,6 +57,7 @@ export type Traffic = ReturnType<typeof createTraffic>;
 const ROWS_BYTES_MAX = 32 * 1024 * 1024;
 const ROWS_AGE_MS_MAX = 30 * 86_400_000;
 const RECORDINGS = "recording";
+const SWEEP_MS = 3_600_000;
 
 /** What answers in texts, which can be compared. */
 const COMPARED: ReadonlySet<string> = new Set(["/v1/chat/completions", "/v1/completions"]);
@@ -86,6 +87,12 @@ export function createTraffic({ table, home, send, answerMsMax, random, now, log
     }
   }
   apply(table);
+
+  const journals = [sides, comparisons, recordings];
+  const sweepAll = () => Promise.all(journals.map((journal) => journal.sweep()));
+  void sweepAll();
+  const sweeping = setInterval(sweepAll, SWEEP_MS);
+  sweeping.unref();
 
   function write(call: Begun, answer: FirstAnswer): void {
     const line = recordingOf(call, answer, now());
@@ -128,8 +135,9 @@ export function createTraffic({ table, home, send, answerMsMax, random, now, log
       [...lines].map(([model, line]) => ({ model, counts: line.counts() })),
     /** Hangs up on second engines, and writes what waits. */
     async close(): Promise<void> {
+      clearInterval(sweeping);
       for (const line of lines.values()) line.stop();
-      await Promise.all([sides.flush(), comparisons.flush(), recordings.flush()]);
+      await Promise.all(journals.map((journal) => journal.flush()));
     },
   };
 }

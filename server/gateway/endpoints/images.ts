@@ -12,7 +12,7 @@ import {
 import type { Model } from "../../config.ts";
 import type { Served } from "../../fleet/fleet.ts";
 import { readJson } from "../body.ts";
-import { modelOf, refuseOtherAbility } from "../catalogue.ts";
+import { modelOf } from "../catalogue.ts";
 import { readEdit, takeEdit } from "../edit-images.ts";
 import { answerHeaders, type Exchange, identify } from "../exchange.ts";
 import { finishImages } from "../finish-images.ts";
@@ -76,7 +76,6 @@ export function blob(exchange: Exchange): Response {
 function painterOf(exchange: Exchange, body: Record<string, unknown>): { model: Model; engine: Served } {
   const model = modelOf(body, exchange.rooms.catalogue);
   const engine = engineOf(exchange, model);
-  refuseOtherAbility(exchange, model, "image_generation", "paint");
   return { model, engine };
 }
 
