@@ -9,6 +9,7 @@ import { writeBert } from "../models/fixtures/bert.ts";
 import { writeData } from "./data.ts";
 import { textsOf } from "./embedding-texts.ts";
 import type { Target } from "./load.ts";
+import { childrenOf, cpuMs } from "./processes.ts";
 import { median } from "./proxies.ts";
 
 /** Texts of one call, and calls at the same time. The library knows no callers: it makes one call after the other. */
@@ -32,8 +33,8 @@ export async function benchEmbeddings(start: (env: Record<string, string>) => Pr
   const folder = mkdtempSync(join(tmpdir(), "oxbow-bench-bert-"));
   writeBert(folder, SHAPE);
   const target = await start({ OXBOW_DATA: writeData(engines(folder), MODEL) });
-  const bare = LOADS.map(() => [] as number[]);
-  const served = LOADS.map(() => [] as number[]);
+  const bare = LOADS.map(() => [] as Speed[]);
+  const served = LOADS.map(() => [] as Speed[]);
   await runServed(target, LOADS[0]!);
   for (let round = 0; round < rounds; round++) {
     const speeds = await runBare(folder);
@@ -42,12 +43,28 @@ export async function benchEmbeddings(start: (env: Record<string, string>) => Pr
       served[index]!.push(await runServed(target, load));
     }
   }
-  return LOADS.map((load, index) => ({
-    ...load,
-    barePerSecond: Math.round(10 * median(bare[index]!)) / 10,
-    oxbowPerSecond: Math.round(10 * median(served[index]!)) / 10,
-    ratio: Math.round(100 * median(served[index]!.map((speed, round) => speed / bare[index]![round]!))) / 100,
-  }));
+  return LOADS.map((load, index) => {
+    const [ours, theirs] = [served[index]!, bare[index]!];
+    const of = (speeds: Speed[], key: keyof Speed) => median(speeds.map((speed) => speed[key]));
+    const ratio = (key: keyof Speed) => median(ours.map((speed, round) => speed[key] / theirs[round]![key]));
+    return {
+      ...load,
+      barePerSecond: rounded(of(theirs, "perSecond")),
+      oxbowPerSecond: rounded(of(ours, "perSecond")),
+      ratio: rounded(ratio("perSecond")),
+      bareCpuMs: rounded(of(theirs, "cpuMs")),
+      oxbowCpuMs: rounded(of(ours, "cpuMs")),
+      cpuRatio: rounded(ratio("cpuMs")),
+    };
+  });
+}
+
+const rounded = (value: number) => Math.round(100 * value) / 100;
+
+/** Of one measurement: embeddings a second, and processor time for one, of all processes. */
+interface Speed {
+  perSecond: number;
+  cpuMs: number;
 }
 
 const MODEL = `
@@ -75,23 +92,33 @@ engines:
     threads: ${THREADS}
 `;
 
-async function runBare(folder: string): Promise<number[]> {
+async function runBare(folder: string): Promise<Speed[]> {
   const script = join(import.meta.dir, "bare-embeddings.ts");
   const command = [process.execPath, script, folder, String(THREADS), String(TEXTS), ...BATCHES.map(String)];
   const child = Bun.spawn(command, { stdout: "pipe", stderr: "ignore" });
-  const lines = (await new Response(child.stdout).text()).trim().split("\n").map(Number);
-  if (lines.length !== BATCHES.length || lines.some(Number.isNaN))
-    throw new Error("the library did not run: try bench/bare-embeddings.ts by hand");
-  return lines;
+  const lines = (await new Response(child.stdout).text()).trim().split("\n");
+  const speeds = lines.map((line) => {
+    const [perSecond = Number.NaN, cpuMs = Number.NaN] = line.split(" ").map(Number);
+    return { perSecond, cpuMs };
+  });
+  if (speeds.length === BATCHES.length && speeds.every(({ cpuMs }) => cpuMs > 0)) return speeds;
+  throw new Error("the library did not run: try bench/bare-embeddings.ts by hand");
 }
 
-/** Embeddings a second, in the encoding that clients ask for. */
-async function runServed(target: Target, { batch, callers }: (typeof LOADS)[number]): Promise<number> {
+/** Of the server and its workers. */
+function cpuOfAll(pid: number): number {
+  return [pid, ...childrenOf(pid)].reduce((sum, each) => sum + cpuMs(each), 0);
+}
+
+/** One call after the other, in the encoding that clients ask for. */
+async function runServed(target: Target, { batch, callers }: (typeof LOADS)[number]): Promise<Speed> {
   const texts = textsOf(Math.max(TEXTS, batch));
   let next = 0;
   const start = performance.now();
+  const used = cpuOfAll(target.pid);
   await Promise.all(Array.from({ length: callers }, call));
-  return texts.length / ((performance.now() - start) / 1000);
+  const seconds = (performance.now() - start) / 1000;
+  return { perSecond: texts.length / seconds, cpuMs: (cpuOfAll(target.pid) - used) / texts.length };
 
   async function call(): Promise<void> {
     const from = next;

@@ -12,6 +12,15 @@ export function cpuMs(pid: number): number {
   return ns.reduce((sum, each) => sum + each, 0) / 1e6;
 }
 
+/** Processes that a process has started and that still run. */
+export function childrenOf(pid: number): number[] {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.flatMap((thread) => {
+    const list = readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").trim();
+    return list === "" ? [] : list.split(" ").map(Number);
+  });
+}
+
 /** Memory of its own that a process holds, in bytes: without the files it has mapped, whose pages come and go. */
 export function heldBytes(pid: number): number {
   return Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;

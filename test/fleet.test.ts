@@ -51,6 +51,26 @@ const streams = (bodies: object[], repeat = false) =>
   startStreams({ url: `http://127.0.0.1:${server.port}/v1/chat/completions`, headers: AUTH, bodies, repeat });
 const bodies = (count: number, itlMs: number) => Array.from({ length: count }, (_, seed) => bodyOf(seed, itlMs));
 
+test("calls with the same prompt_cache_key go to the same engine, on either endpoint", async () => {
+  const served = async () =>
+    Promise.all(engines.map(async (engine) => (await engine.metrics())["vllm:request_success_total"] ?? 0));
+  const send = async (path: string, body: object) => {
+    const url = `http://127.0.0.1:${server.port}/v1/${path}`;
+    const answer = await fetch(url, { method: "POST", headers: AUTH, body: JSON.stringify({ model: MODEL, ...body }) });
+    expect([answer.status, await answer.text()]).toEqual([200, expect.any(String)]);
+  };
+  for (const key of ["one", "two", "three"]) {
+    const before = await served();
+    for (let turn = 0; turn < 4; turn++) {
+      const more = { prompt_cache_key: key };
+      await send("chat/completions", { messages: [{ role: "user", content: `Turn ${turn}` }], max_tokens: 4, ...more });
+      await send("responses", { input: `Turn ${turn}`, max_output_tokens: 16, ...more });
+    }
+    const after = await served();
+    expect(after.map((count, at) => count - before[at]!).sort()).toEqual([0, 0, 8]);
+  }
+});
+
 test("one of three engines is killed under 300 streams: its own streams fail, all others are as if nothing had happened", async () => {
   const undisturbed = await streams(bodies(STREAMS, 0)).seen;
   for (const each of undisturbed) {

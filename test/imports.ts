@@ -17,6 +17,7 @@ export interface Import {
 const ROOM_FOLDERS = [
   "packages/contract",
   "packages/audio",
+  "packages/worker",
   "server/gateway",
   "server/portal",
   "server/accounts",
@@ -49,7 +50,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   engines: ["contract"],
   media: ["contract"],
   weights: ["contract"],
-  workers: ["audio", "contract"],
+  workers: ["worker", "audio", "contract"],
+  worker: ["contract"],
   audio: ["contract"],
   config: ["contract"],
   store: [],
@@ -76,6 +78,7 @@ const LEVEL: Record<string, number> = {
   config: 0,
   models: 0,
   audio: 0,
+  worker: 0,
   contract: 0,
 };
 
@@ -115,8 +118,8 @@ function importOf(from: string, said: string, typeOnly: boolean): Import {
 
 function resolve(from: string, said: string): string | null {
   if (said.startsWith(".")) return normalize(join(dirname(from), said));
-  if (said === "@oxbow/contract") return "packages/contract/contract.ts";
-  if (said === "@oxbow/audio") return "packages/audio/audio.ts";
+  const face = /^@oxbow\/([^/]+)$/.exec(said)?.[1];
+  if (face !== undefined) return `packages/${face}/${face}.ts`;
   if (said.startsWith("@oxbow/")) return said.replace("@oxbow/", "packages/");
   return null;
 }

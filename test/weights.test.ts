@@ -115,3 +115,26 @@ test("a model whose weights are not here says which command brings them, and ser
   expect(await say("missing")).not.toBe("");
   server.assertTraffic();
 }, 60_000);
+
+test("who cannot wait for a cold model is told when to come back, and the model loads all the same", async () => {
+  const home = join(folder, "impatient");
+  expect((await oxbow(home, ["pull", "b"], env())).code).toBe(0);
+  const impatient = await startServer({ home, env: { ...env(), OXBOW_QUEUE_WAIT_MS_MAX: "20" } });
+  try {
+    const hasty = new OpenAI({ baseURL: impatient.baseUrl, apiKey: KEY, maxRetries: 0 });
+    const ask = async () =>
+      hasty.chat.completions.create({
+        model: "b",
+        messages: [{ role: "user", content: "Hi" }],
+        max_completion_tokens: 1,
+      });
+    await expect(ask()).rejects.toMatchObject({ status: 503, code: "model_not_ready" });
+    const state = async () => ((await hasty.models.retrieve("b")) as unknown as { state: string }).state;
+    const until = performance.now() + 20_000;
+    while ((await state()) !== "warm" && performance.now() < until) await Bun.sleep(50);
+    expect((await ask()).choices).toHaveLength(1);
+    impatient.assertTraffic();
+  } finally {
+    await impatient.stop();
+  }
+}, 60_000);

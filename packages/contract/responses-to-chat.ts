@@ -30,6 +30,8 @@ export function toChat(call: ResponsesCall, model: string): ChatTranslation {
     frequency_penalty: call.frequency_penalty,
     reasoning_effort: call.reasoning?.effort ?? undefined,
     verbosity: call.text?.verbosity ?? undefined,
+    // By it calls are kept on the engine that knows their prompt.
+    prompt_cache_key: call.prompt_cache_key ?? undefined,
     response_format: responseFormatOf(call.text?.format),
     ...logprobsOf(call),
     ...toolsOf(call),

@@ -236,3 +236,8 @@ test("an input that is too long is told in this API's words", () => {
     param: "input",
   });
 });
+
+test("prompt_cache_key goes on: calls with the same one are kept on the same engine", () => {
+  expect(chatOf({ prompt_cache_key: "k" }).prompt_cache_key).toBe("k");
+  expect("prompt_cache_key" in chatOf({})).toBe(false);
+});

@@ -117,18 +117,7 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
       const reservation = reserve(terms, ask.model.weight);
       ask.onAllowed?.(length);
       const seat = await enterLine(ask, terms, reservation);
-      return {
-        seat,
-        priority: terms.plan.priority,
-        ...length,
-        day: reservation.day,
-        units: reservation.units,
-        reservation,
-        close: () => {
-          seat.close();
-          reservation.release();
-        },
-      };
+      return ticketOf(seat, reservation, terms.plan.priority, length);
     },
 
     /** Whether the caller may use `model`, by plan, trial and key. */
@@ -160,6 +149,16 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
 
     counts: () => ({ ...limits.counts(), waiting: queues.waiting() }),
   };
+}
+
+/** Lives as long as the call: made here, where nothing of what was asked is kept alive by it. */
+function ticketOf<E, O>(seat: Seat<E, O>, reservation: Reservation, priority: string, length: Length): Ticket<E, O> {
+  const { day, units } = reservation;
+  const close = () => {
+    seat.close();
+    reservation.release();
+  };
+  return { seat, priority, ...length, day, units, reservation, close };
 }
 
 const DRAINING_RETRY_MS = 2_000;

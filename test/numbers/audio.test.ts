@@ -12,7 +12,7 @@ import { loadJobs as loadKokoro } from "../../workers/onnx/families/kokoro-jobs.
 import { openPhonemizer } from "../../workers/onnx/families/kokoro-phonemes.ts";
 import { loadJobs as loadWhisper } from "../../workers/onnx/families/whisper-jobs.ts";
 import { createMel } from "../../workers/onnx/families/whisper-mel.ts";
-import { readOptions } from "../../workers/onnx/options.ts";
+import { readOnnxOptions } from "../../workers/onnx/options.ts";
 import { temporaryDirectory } from "../../workers/onnx/testing.ts";
 import { pythonWithModels } from "../python/venv.ts";
 import { needTools, speakInAllFormats } from "../recordings.ts";
@@ -49,7 +49,7 @@ interface Heard {
 const place = (folder: string) => ({
   folder,
   model: { id: "m", file: folder } as WorkerModel & { file: string },
-  options: readOptions({}),
+  options: readOnnxOptions({}),
   threads: 1,
   progress: () => {},
 });

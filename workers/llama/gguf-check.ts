@@ -1,7 +1,8 @@
 // Holds a header that could be read to what the loader needs and does not survive without: measured with the library at
 // its pinned version, by loading damaged files. What the loader itself refuses in peace is left to it.
 
-import { show, UnusableModel } from "./unusable.ts";
+import { UnusableModel } from "@oxbow/worker";
+import { show } from "./show.ts";
 
 export interface GgufHeader {
   /** Bytes of the whole file. */

@@ -2,12 +2,12 @@ import { afterAll, expect, test } from "bun:test";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { UnusableModel } from "@oxbow/worker";
 import fc from "fast-check";
 import { encodeGguf, type Gguf } from "../../models/tiny/gguf.ts";
 import { corruptFiles, randomModel, tinyRandom, tinyReason, tinyScripted } from "./fixtures.ts";
 import { readGgufHeader } from "./gguf-header.ts";
 import { temporaryDirectory } from "./testing.ts";
-import { UnusableModel } from "./unusable.ts";
 
 const directory = temporaryDirectory();
 afterAll(directory.remove);

@@ -3,8 +3,9 @@
 // Format: ggml `docs/gguf.md`, read 2026-11-21.
 
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { UnusableModel } from "@oxbow/worker";
 import { checkModel, type GgufHeader } from "./gguf-check.ts";
-import { show, UnusableModel } from "./unusable.ts";
+import { show } from "./show.ts";
 
 /**
  * @param check what else the header must hold; by default what a model of text needs

@@ -3,13 +3,13 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 import { cpus } from "node:os";
+import { UnusableModel } from "@oxbow/worker";
 import { getLlama, InsufficientMemoryError, LlamaLogLevel, type LlamaModel } from "node-llama-cpp";
 import { type ChatTemplate, createChatTemplate } from "./chat/template.ts";
 import type { GgufHeader } from "./gguf-check.ts";
 import { type Native, openNative } from "./native.ts";
 import type { LlamaOptions } from "./options.ts";
 import { createPromptGuard } from "./prompt-guard.ts";
-import { UnusableModel } from "./unusable.ts";
 import { createVocabulary, type Vocabulary } from "./vocabulary.ts";
 
 export interface LoadedModel {

@@ -1,5 +1,7 @@
 // What an operator may set for this kind of worker beside slots and threads, in the `options` of data/engines.yaml.
 
+import { among, type Check, either, readOptions, within } from "@oxbow/worker";
+
 export interface LlamaOptions {
   /** What computes: `auto` takes a graphics card if there is one, false never does. */
   gpu: "auto" | "cuda" | "vulkan" | "metal" | false;
@@ -14,42 +16,14 @@ export interface LlamaOptions {
   drainMsMax: number;
 }
 
-/** @throws Error naming the option that is unknown or wrong */
-export function readOptions(given: Record<string, unknown>): LlamaOptions {
-  const options: LlamaOptions = {
-    gpu: "auto",
-    gpuLayers: "auto",
-    batchTokens: 512,
-    waitingMax: 256,
-    loadMsMax: 600_000,
-    drainMsMax: 30_000,
-  };
-  for (const [name, value] of Object.entries(given)) {
-    const check = CHECKS[name as keyof LlamaOptions];
-    if (!check) throw new Error(`option ${name} is unknown; known are ${Object.keys(CHECKS).join(", ")}`);
-    if (!check.holds(value)) throw new Error(`option ${name} must be ${check.text}`);
-    Object.assign(options, { [name]: value });
-  }
-  return options;
-}
-
-interface Check {
-  holds(value: unknown): boolean;
-  text: string;
-}
-
-const among = (...values: unknown[]): Check => ({
-  holds: (value) => values.includes(value),
-  text: `one of ${values.join(", ")}`,
-});
-const within = (least: number, most: number): Check => ({
-  holds: (value) => Number.isInteger(value) && (value as number) >= least && (value as number) <= most,
-  text: `a whole number from ${least} to ${most}`,
-});
-const either = (a: Check, b: Check): Check => ({
-  holds: (value) => a.holds(value) || b.holds(value),
-  text: `${a.text} or ${b.text}`,
-});
+const DEFAULTS: LlamaOptions = {
+  gpu: "auto",
+  gpuLayers: "auto",
+  batchTokens: 512,
+  waitingMax: 256,
+  loadMsMax: 600_000,
+  drainMsMax: 30_000,
+};
 
 const DAY_MS = 86_400_000;
 const CHECKS: Record<keyof LlamaOptions, Check> = {
@@ -60,3 +34,6 @@ const CHECKS: Record<keyof LlamaOptions, Check> = {
   loadMsMax: within(1, DAY_MS),
   drainMsMax: within(0, DAY_MS),
 };
+
+/** @throws Error naming the option that is unknown or wrong */
+export const readLlamaOptions = (given: Record<string, unknown>): LlamaOptions => readOptions(given, DEFAULTS, CHECKS);

@@ -2,8 +2,8 @@
 // what should go first, or together, is decided before it gets here.
 
 import { ApiError, type ErrorName } from "@oxbow/contract";
+import { UnusableModel } from "@oxbow/worker";
 import type { FailedJob, FromInference, LoadMessage, ToInference } from "./messages.ts";
-import { UnusableModel } from "./unusable.ts";
 
 export interface Inference {
   /**

@@ -2,10 +2,10 @@
 // is done (measured: 1.6 s for a batch of 32 texts), so nothing that must answer in time happens here.
 
 import { ApiError } from "@oxbow/contract";
+import { UnusableModel } from "@oxbow/worker";
 import { familyById } from "./families/families.ts";
 import type { Loaded } from "./families/family.ts";
 import type { FailedJob, FromInference, LoadMessage, ToInference } from "./messages.ts";
-import { UnusableModel } from "./unusable.ts";
 
 declare const self: Worker;
 

@@ -1,5 +1,7 @@
 // What an operator may set for this kind of worker beside slots and threads, in the `options` of data/engines.yaml.
 
+import { among, type Check, readOptions, within } from "@oxbow/worker";
+
 export interface OnnxOptions {
   /** Which of the model's files is loaded: their precision. */
   dtype: Dtype;
@@ -14,35 +16,14 @@ export interface OnnxOptions {
 const DTYPES = ["fp32", "fp16", "q8", "q4"] as const;
 export type Dtype = (typeof DTYPES)[number];
 
-/** @throws Error naming the option that is unknown or wrong */
-export function readOptions(given: Record<string, unknown>): OnnxOptions {
-  const options: OnnxOptions = { dtype: "fp32", batchTokens: 1024, waitingMax: 65_536, drainMsMax: 30_000 };
-  for (const [name, value] of Object.entries(given)) {
-    const check = CHECKS[name as keyof OnnxOptions];
-    if (!check) throw new Error(`option ${name} is unknown; known are ${Object.keys(CHECKS).join(", ")}`);
-    if (!check.holds(value)) throw new Error(`option ${name} must be ${check.text}`);
-    Object.assign(options, { [name]: value });
-  }
-  return options;
-}
-
-interface Check {
-  holds(value: unknown): boolean;
-  text: string;
-}
-
-const among = (values: readonly unknown[]): Check => ({
-  holds: (value) => values.includes(value),
-  text: `one of ${values.join(", ")}`,
-});
-const within = (least: number, most: number): Check => ({
-  holds: (value) => Number.isInteger(value) && (value as number) >= least && (value as number) <= most,
-  text: `a whole number from ${least} to ${most}`,
-});
+const DEFAULTS: OnnxOptions = { dtype: "fp32", batchTokens: 1024, waitingMax: 65_536, drainMsMax: 30_000 };
 
 const CHECKS: Record<keyof OnnxOptions, Check> = {
-  dtype: among(DTYPES),
+  dtype: among(...DTYPES),
   batchTokens: within(1, 1 << 20),
   waitingMax: within(1, 1 << 20),
   drainMsMax: within(0, 86_400_000),
 };
+
+/** @throws Error naming the option that is unknown or wrong */
+export const readOnnxOptions = (given: Record<string, unknown>): OnnxOptions => readOptions(given, DEFAULTS, CHECKS);

@@ -1,7 +1,7 @@
 // Opens a graph in onnxruntime, with the threads this worker may use. For the inference thread alone.
 
+import { UnusableModel } from "@oxbow/worker";
 import { InferenceSession } from "onnxruntime-node";
-import { UnusableModel } from "./unusable.ts";
 
 /**
  * @param path of the .onnx file; its external data, if any, is looked for beside it

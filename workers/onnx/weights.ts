@@ -2,8 +2,8 @@
 
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { UnusableModel } from "@oxbow/worker";
 import type { Dtype } from "./options.ts";
-import { UnusableModel } from "./unusable.ts";
 
 export interface Weights {
   folder: string;

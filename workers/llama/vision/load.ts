@@ -3,10 +3,10 @@
 
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { UnusableModel } from "@oxbow/worker";
 import { type ChatTemplate, createChatTemplate } from "../chat/template.ts";
 import type { GgufHeader } from "../gguf-check.ts";
 import { readGgufHeader } from "../gguf-header.ts";
-import { UnusableModel } from "../unusable.ts";
 
 /** The part of @fugood/llama.node that is used. */
 export interface SeeingContext {

@@ -1,23 +1,19 @@
 // The worker that hosts one GGUF model that sees. Protocol: packages/contract/worker.ts. A program of its own beside the
 // one for text, because images need another library (docs/decisions/0007).
 
-import { rmSync } from "node:fs";
-import { basename } from "node:path";
 import {
   ApiError,
   COUNT_FIELD,
   COUNT_PATH,
-  EXIT_MODEL_UNUSABLE,
   type PromptCount,
   parseJsonObject,
-  type WorkerConfig,
   type WorkerHealth,
 } from "@oxbow/contract";
+import { runWorker } from "@oxbow/worker";
 import { errorOf, errorResponse } from "../http.ts";
-import { UnusableModel } from "../unusable.ts";
 import { chat, count, type SeeingHost } from "./chat.ts";
 import { loadSeeing } from "./load.ts";
-import { readOptions } from "./options.ts";
+import { readSeeingOptions } from "./options.ts";
 import { silenceNative } from "./quiet.ts";
 
 const log = silenceNative();
@@ -79,37 +75,21 @@ function modelObject(): object {
   return { id: host?.model.id ?? "", object: "model", created: startedAt, owned_by: "oxbow" };
 }
 
-async function main(): Promise<void> {
-  const config = JSON.parse(process.argv[2] ?? "null") as WorkerConfig | null;
-  const [model, ...others] = config?.models ?? [];
-  if (!config || !model?.file || others.length > 0) throw new UnusableModel("needs one model with a file");
-  const options = readOptions(config.options);
-  // The parent holds the other end of standard input: its end is the parent's.
-  for (const event of ["end", "error"]) process.stdin.on(event, () => process.exit(0));
-  process.stdin.resume();
-  rmSync(config.socket, { force: true });
-  const server = Bun.serve<undefined>(
-    Object.assign({ unix: config.socket, fetch: route, development: false, maxRequestBodySize: BODY_BYTES_MAX }, {
-      idleTimeout: 0,
-    } as object),
-  );
-  process.on("SIGTERM", () => {
-    const leave = () => process.exit(0);
-    setTimeout(leave, options.drainMsMax);
-    server.stop().then(leave, leave);
-  });
-  const { file, contextTokens } = model;
-  const { slots, threads } = config;
-  const seeing = await loadSeeing({ file, contextTokens, slots, threads, ...options });
-  host = { ...seeing, model, contextTokens, log };
-}
-
-main().catch((error: unknown) => {
-  const file = basename((JSON.parse(process.argv[2] ?? "null") as WorkerConfig | null)?.models[0]?.file ?? "the model");
-  if (error instanceof UnusableModel) {
-    log(`fatal: ${file} ${error.message}`);
-    process.exit(EXIT_MODEL_UNUSABLE);
-  }
-  log(`${file} could not be loaded: ${error instanceof Error ? error.message : String(error)}`);
-  process.exit(1);
+runWorker({
+  log,
+  readOptions: readSeeingOptions,
+  serve({ config }) {
+    const server = Bun.serve<undefined>(
+      Object.assign({ unix: config.socket, fetch: route, development: false, maxRequestBodySize: BODY_BYTES_MAX }, {
+        idleTimeout: 0,
+      } as object),
+    );
+    return { drain: () => server.stop() };
+  },
+  async load({ config, model, options }) {
+    const { file, contextTokens } = model;
+    const { slots, threads } = config;
+    const seeing = await loadSeeing({ file, contextTokens, slots, threads, ...options });
+    host = { ...seeing, model, contextTokens, log };
+  },
 });

@@ -1,6 +1,6 @@
 // What an operator may set for models that see beside slots and threads, in the `options` of data/engines.yaml.
 
-import { UnusableModel } from "../unusable.ts";
+import { among, type Check, either, readOptions, text, within } from "@oxbow/worker";
 
 export interface SeeingOptions {
   /** The encoder of images; null: the one file named *mmproj*.gguf beside the model. */
@@ -13,17 +13,15 @@ export interface SeeingOptions {
   drainMsMax: number;
 }
 
-/** @throws UnusableModel naming the option that is unknown or wrong */
-export function readOptions(given: Record<string, unknown>): SeeingOptions {
-  const options: SeeingOptions = { mmproj: null, gpuLayers: 0, batchTokens: 512, drainMsMax: 30_000 };
-  for (const [name, value] of Object.entries(given)) {
-    if (!Object.hasOwn(options, name)) {
-      throw new UnusableModel(`has an unknown option ${name}; known are ${Object.keys(options).join(", ")}`);
-    }
-    const good =
-      name === "mmproj" ? typeof value === "string" && value !== "" : Number.isSafeInteger(value) && Number(value) >= 0;
-    if (!good) throw new UnusableModel(`has a wrong value of the option ${name}`);
-    Object.assign(options, { [name]: value });
-  }
-  return options;
-}
+const DEFAULTS: SeeingOptions = { mmproj: null, gpuLayers: 0, batchTokens: 512, drainMsMax: 30_000 };
+
+const CHECKS: Record<keyof SeeingOptions, Check> = {
+  mmproj: either(among(null), text),
+  gpuLayers: within(0, 1024),
+  batchTokens: within(32, 16_384),
+  drainMsMax: within(0, 86_400_000),
+};
+
+/** @throws Error naming the option that is unknown or wrong */
+export const readSeeingOptions = (given: Record<string, unknown>): SeeingOptions =>
+  readOptions(given, DEFAULTS, CHECKS);

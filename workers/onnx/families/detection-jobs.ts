@@ -1,9 +1,9 @@
 // Objects in images, the half in the inference thread: YOLO models that answer with all their candidates (v8, v9, v11 and
 // their like) or with boxes that they have sorted out by themselves.
 
+import { UnusableModel } from "@oxbow/worker";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
 import { openSession } from "../session.ts";
-import { UnusableModel } from "../unusable.ts";
 import { graphFile } from "../weights.ts";
 import {
   boxesOfRaw,

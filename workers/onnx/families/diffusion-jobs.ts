@@ -3,9 +3,9 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { UnusableModel } from "@oxbow/worker";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
 import { openSession } from "../session.ts";
-import { UnusableModel } from "../unusable.ts";
 import { graphFile, readJson } from "../weights.ts";
 import type { Loaded, Place } from "./family.ts";
 

@@ -4,7 +4,7 @@
 // Source: Karras et al. (2022), algorithm 2 without churn; Luo et al., Latent Consistency Models (2023), and the numbers that
 // model repositories write into scheduler_config.json, as the diffusers library reads them (0.35, read 2026-11-21).
 
-import { UnusableModel } from "../unusable.ts";
+import { UnusableModel } from "@oxbow/worker";
 
 export interface Schedule {
   /** What the model is told at each step. */

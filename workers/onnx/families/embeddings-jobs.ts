@@ -2,9 +2,9 @@
 // vector that stands for it.
 
 import { type EmbeddingCard, normalise } from "@oxbow/contract";
+import { UnusableModel } from "@oxbow/worker";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
 import { openSession } from "../session.ts";
-import { UnusableModel } from "../unusable.ts";
 import { graphFile, readJson } from "../weights.ts";
 import type { Loaded, Place } from "./family.ts";
 

@@ -3,7 +3,7 @@
 
 import { Tokenizer } from "@huggingface/tokenizers";
 import { ApiError } from "@oxbow/contract";
-import { UnusableModel } from "../unusable.ts";
+import { UnusableModel } from "@oxbow/worker";
 import { readJson } from "../weights.ts";
 
 export interface Tokens {

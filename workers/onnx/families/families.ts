@@ -2,7 +2,7 @@
 // only when it is needed, each in its own thread: a worker that embeds texts never reads the code that hears them.
 
 import type { WorkerModel } from "@oxbow/contract";
-import { UnusableModel } from "../unusable.ts";
+import { UnusableModel } from "@oxbow/worker";
 import type { LoadJobs, OpenRoutes } from "./family.ts";
 
 export interface Family {

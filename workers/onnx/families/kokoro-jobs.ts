@@ -2,9 +2,9 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { UnusableModel } from "@oxbow/worker";
 import { Tensor } from "onnxruntime-node";
 import { openSession } from "../session.ts";
-import { UnusableModel } from "../unusable.ts";
 import { graphFile, readJson } from "../weights.ts";
 import type { Loaded, Place } from "./family.ts";
 import { openPhonemizer } from "./kokoro-phonemes.ts";

@@ -1,7 +1,7 @@
 // Text to phonemes, as espeak-ng writes them: by its WebAssembly build for English, where that is installed, and by the
 // program itself, where the machine has it, for all others.
 
-import { UnusableModel } from "../unusable.ts";
+import { UnusableModel } from "@oxbow/worker";
 
 /** The languages that a voice's first letter stands for. Source: the list of Kokoro's voices, read 2026-11-21. */
 const LANGUAGES: Record<string, string> = {

@@ -1,9 +1,9 @@
 // Whisper's two graphs as functions: sound to what was heard, and tokens to what may come next, with what was attended to
 // kept from step to step.
 
+import { UnusableModel } from "@oxbow/worker";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
 import { openSession } from "../session.ts";
-import { UnusableModel } from "../unusable.ts";
 import { graphFile } from "../weights.ts";
 import type { Place } from "./family.ts";
 import { FRAMES } from "./whisper-mel.ts";

@@ -1,7 +1,7 @@
 // Whisper's vocabulary: which tokens are languages, tasks and times, by the files beside the weights.
 
 import { Tokenizer } from "@huggingface/tokenizers";
-import { UnusableModel } from "../unusable.ts";
+import { UnusableModel } from "@oxbow/worker";
 import { readJson } from "../weights.ts";
 
 export interface WhisperTokens {
