@@ -61,6 +61,10 @@ function withModel(body: Uint8Array, model: string): { bytes: Uint8Array; stream
   return { bytes: new TextEncoder().encode(JSON.stringify({ ...fields, model })), stream };
 }
 
+/** An answer of a thousand tokens, as a stream of events; what comes after it is read more slowly. */
+const HURRY_BYTES_MAX = 262_144;
+const PAUSE_MS = 20;
+
 type Read = Pick<SecondAnswer, "bytes" | "cut" | "tokensIn" | "tokensOut">;
 
 async function readAll(answer: EngineAnswer): Promise<Read> {
@@ -77,6 +81,8 @@ async function readAll(answer: EngineAnswer): Promise<Read> {
       size += frame.bytes.length;
       if (size > ANSWER_BYTES_MAX) break;
       parts.push(frame.bytes);
+      // One that talks and talks must not take the thread from those who serve callers.
+      if (size > HURRY_BYTES_MAX) await Bun.sleep(PAUSE_MS);
       if (!frame.last) continue;
       const { usage } = frame;
       const tokens = { tokensIn: usage?.prompt_tokens ?? null, tokensOut: usage?.completion_tokens ?? null };

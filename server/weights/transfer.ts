@@ -64,9 +64,20 @@ export async function transfer(options: TransferOptions): Promise<string | null>
     try {
       const answer = await options.open(done, watch.signal);
       watch.touch();
-      // It has less than we have, or does not know how to begin in the middle.
-      if (answer.status === 416 || (answer.status === 200 && done > 0) || !beginsAt(answer, done)) await startOver();
-      if (answer.status === 416 || answer.body === null) throw new Error("The hub had nothing to send.");
+      if (answer.status === 416) {
+        await startOver();
+        throw new WeightsError(
+          "unsafe",
+          `The hub has fewer bytes of ${file.path} than it has announced (${file.bytes}).`,
+        );
+      }
+      if (!beginsAt(answer, done)) {
+        await startOver();
+        throw new Error("The hub sent another part than was asked for.");
+      }
+      // It does not know how to begin in the middle.
+      if (answer.status === 200 && done > 0) await startOver();
+      if (answer.body === null) throw new Error("The hub had nothing to send.");
       for await (const bytes of answer.body) {
         watch.touch();
         await take(bytes);

@@ -225,6 +225,19 @@ test("a storage that knows no ranges is taken from the beginning", async () => {
   expect(readFileSync(await weightsFor().pull("my-model"))).toEqual(Buffer.from(LARGE));
 });
 
+test("a hub that announces another size than it sends is not believed, and not asked for ever", async () => {
+  for (const [size, words] of [
+    [LARGE.length + 10, "fewer bytes"],
+    [LARGE.length - 10, "more bytes"],
+  ] as const) {
+    const lfs = { oid: oidOf(LARGE), size };
+    hub.tree = () => [{ type: "file", path: "m-Q4_K_M.gguf", size, oid: "f".repeat(40), lfs }];
+    const error = await failure(weightsFor().pull("org/gguf"));
+    expect(error.problem).toBe("unsafe");
+    expect(error.message).toContain(words);
+  }
+});
+
 test("the token goes to the hub and not to its storage; without one, a gated repository says what to do", async () => {
   const none = await failure(weightsFor().pull("org/gated"));
   expect(none.problem).toBe("refused");

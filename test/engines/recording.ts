@@ -1,6 +1,7 @@
 // Keeps what a real engine answered, byte for byte and piece by piece, and plays it again to whoever asks the same.
 
 import { createHash } from "node:crypto";
+import { ROOT } from "../harness.ts";
 
 export interface Recording {
   engine: string;
@@ -81,7 +82,8 @@ function keeping(body: ReadableStream<Uint8Array>, kept: Exchange): ReadableStre
     async pull(controller) {
       const { value, done } = await reader.read();
       if (done || !value) return controller.close();
-      kept.pieces.push(decoder.decode(value, { stream: true }));
+      // Where the project is on this machine is nobody's affair.
+      kept.pieces.push(decoder.decode(value, { stream: true }).replaceAll(ROOT, "/oxbow"));
       controller.enqueue(value);
     },
     cancel() {
