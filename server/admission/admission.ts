@@ -124,6 +124,18 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
     allows: (caller: Caller, model: Pick<Model, "id" | "tier">) =>
       withheldBy(termsOf(caller, plans(), now()), model) === null,
 
+    /**
+     * Whether a call to `model` could be admitted at this moment, as far as plan and counts say. Nothing is reserved: it
+     * spares work for calls that would be refused after it.
+     */
+    mayAdmit(caller: Caller, model: Pick<Model, "id" | "tier" | "weight">): boolean {
+      const terms = termsOf(caller, plans(), now());
+      if (withheldBy(terms, model) !== null) return false;
+      const { requestsPerDay, requestsPerMinute, concurrency } = limits.state(rulesOf(terms, model.weight));
+      const left = [requestsPerDay?.remaining ?? model.weight, (requestsPerMinute?.remaining ?? 1) * model.weight];
+      return left.every((units) => units >= model.weight) && concurrency.used < (concurrency.limit ?? Infinity);
+    },
+
     /** What every answer to this caller tells about his limits. */
     headers(caller: Caller): Record<string, string> {
       return rateLimitHeaders(limits.state(rulesOf(termsOf(caller, plans(), now()), 1)));
