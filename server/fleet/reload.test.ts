@@ -47,6 +47,23 @@ test("an engine that becomes another one serves until its successor is warm, and
   next.release();
 }, 10_000);
 
+test("a table that changes again before the successor is warm leaves the last one, and the first serves until then", async () => {
+  const { fleet, table, row, pids, pidAt, gone, until } = await started([{}, { polls: 20 }]);
+  const [first] = pids();
+  const warm = until(({ state }) => state === "warm");
+  for (const slots of [5, 6, 7]) fleet.apply({ ...table, engines: [{ ...row, slots }] });
+  const meanwhile = fleet.place("m")!;
+  expect(await pidAt(meanwhile)).toBe(first!);
+  meanwhile.release();
+  await warm;
+  expect(fleet.engines()).toMatchObject([{ id: "e", slots: 7, state: "warm" }]);
+  const last = fleet.place("m")!;
+  const pid = await pidAt(last);
+  last.release();
+  for (const each of pids()) if (each !== pid) expect(await gone(each)).toBe(true);
+  expect(isAlive(pid)).toBe(true);
+}, 10_000);
+
 test("weight, tags, accounts and draining change in place", async () => {
   const { fleet, table, row, pids } = await started([{}]);
   fleet.apply({ ...table, engines: [{ ...row, weight: 7, tags: ["new"], accounts: ["a"] }] });
