@@ -20,7 +20,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await hub.stop();
   rmSync(folder, { recursive: true, force: true });
-});
+}, 60_000);
 
 const home = () => join(folder, "home");
 const env = (more: Record<string, string> = {}) => ({ HF_ENDPOINT: hub.url, HF_HOME: join(folder, "hf"), ...more });
@@ -54,7 +54,7 @@ test("Ctrl-C ends it with exit code 130, and says that nothing is lost", async (
   child.kill("SIGINT");
   expect(await child.exited).toBe(130);
   expect(await child.stderr.text()).toContain("the same command goes on from there");
-});
+}, 60_000);
 
 test("a second pull takes over when the first is killed", async () => {
   hub.pace = 10_000_000;
@@ -77,7 +77,7 @@ test("a second pull takes over when the first is killed", async () => {
   expect(last).toMatchObject({ type: "pulled" });
   expect(readFileSync(last.path)).toEqual(Buffer.from(BYTES));
   expect(hub.sent).toBeLessThan(SIZE * 1.25);
-});
+}, 60_000);
 
 test("a model that does not fit on the disk is refused before a byte has come", async () => {
   hub.tree = () => [{ type: "file", path: "m.gguf", size: 5e15, oid: "a".repeat(40) }];
@@ -85,7 +85,7 @@ test("a model that does not fit on the disk is refused before a byte has come", 
   expect(code).toBe(1);
   expect(err).toContain("org/m needs 5000000.0 GB more on the disk");
   expect(hub.sent).toBe(0);
-});
+}, 60_000);
 
 /** A small disk of its own where we may mount one (Linux, root); else a limit on the size of files, which fails alike. */
 function smallDisk(): { wrap: string[]; release(): void } {
@@ -119,7 +119,7 @@ test("a disk that fills up ends the pull with one clear line; what has come is k
   } finally {
     disk.release();
   }
-});
+}, 60_000);
 
 test("list and rm speak of what was pulled, and a hub that is not there has an exit code of its own", async () => {
   await oxbow(home(), ["pull", "org/m"], env());
@@ -132,4 +132,4 @@ test("list and rm speak of what was pulled, and a hub that is not there has an e
   expect(removed).toMatchObject({ code: 0, err: "Removed org/m: 24.0 MB are free now.\n" });
   expect((await oxbow(home(), ["rm", "org/m"], env())).code).toBe(1);
   expect((await oxbow(home(), ["pull", "org/m"], env({ HF_ENDPOINT: "http://127.0.0.1:1" }))).code).toBe(3);
-});
+}, 60_000);
