@@ -109,18 +109,30 @@ export async function measureStreams(target: Target, model: string, count: numbe
   const body = callBody(model, { idle: true });
   // Some before, which stay: what the first ones alone take is not counted, and nothing is freed while it is counted.
   const closeFirst = await openStreams(target, body, Math.ceil(count / 10));
-  await Bun.sleep(SETTLE_MS);
-  const before = heldBytes(target.pid);
+  const before = await settledBytes(target.pid);
   const close = await openStreams(target, body, count);
-  await Bun.sleep(SETTLE_MS);
-  const bytesPerStream = Math.round((heldBytes(target.pid) - before) / count);
+  const bytesPerStream = Math.round(((await settledBytes(target.pid)) - before) / count);
   close();
   closeFirst();
   return { target: target.name, streams: count, bytesPerStream };
 }
 
-/** Until memory that was only needed for opening has been given back. */
-const SETTLE_MS = 3_000;
+/** What a process holds once it has given back what it only needed for opening: when it has stopped to shrink. */
+async function settledBytes(pid: number): Promise<number> {
+  let before = Number.POSITIVE_INFINITY;
+  for (let looks = 0; looks < LOOKS_MAX; looks++) {
+    await Bun.sleep(LOOK_MS);
+    const now = heldBytes(pid);
+    if (now > SETTLED * before) return now;
+    before = now;
+  }
+  return before;
+}
+
+/** Garbage is collected, and its pages given back, some ten seconds after the last call. */
+const LOOK_MS = 8_000;
+const LOOKS_MAX = 5;
+const SETTLED = 0.98;
 
 export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

@@ -117,23 +117,24 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
       const reservation = reserve(terms, ask.model.weight);
       ask.onAllowed?.(length);
       const seat = await enterLine(ask, terms, reservation);
-      return {
-        seat,
-        priority: terms.plan.priority,
-        ...length,
-        day: reservation.day,
-        units: reservation.units,
-        reservation,
-        close: () => {
-          seat.close();
-          reservation.release();
-        },
-      };
+      return ticketOf(seat, reservation, terms.plan.priority, length);
     },
 
     /** Whether the caller may use `model`, by plan, trial and key. */
     allows: (caller: Caller, model: Pick<Model, "id" | "tier">) =>
       withheldBy(termsOf(caller, plans(), now()), model) === null,
+
+    /**
+     * Whether a call to `model` could be admitted at this moment, as far as plan and counts say. Nothing is reserved: it
+     * spares work for calls that would be refused after it.
+     */
+    mayAdmit(caller: Caller, model: Pick<Model, "id" | "tier" | "weight">): boolean {
+      const terms = termsOf(caller, plans(), now());
+      if (withheldBy(terms, model) !== null) return false;
+      const { requestsPerDay, requestsPerMinute, concurrency } = limits.state(rulesOf(terms, model.weight));
+      const left = [requestsPerDay?.remaining ?? model.weight, (requestsPerMinute?.remaining ?? 1) * model.weight];
+      return left.every((units) => units >= model.weight) && concurrency.used < (concurrency.limit ?? Infinity);
+    },
 
     /** What every answer to this caller tells about his limits. */
     headers(caller: Caller): Record<string, string> {
@@ -160,6 +161,16 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
 
     counts: () => ({ ...limits.counts(), waiting: queues.waiting() }),
   };
+}
+
+/** Lives as long as the call: made here, where nothing of what was asked is kept alive by it. */
+function ticketOf<E, O>(seat: Seat<E, O>, reservation: Reservation, priority: string, length: Length): Ticket<E, O> {
+  const { day, units } = reservation;
+  const close = () => {
+    seat.close();
+    reservation.release();
+  };
+  return { seat, priority, ...length, day, units, reservation, close };
 }
 
 const DRAINING_RETRY_MS = 2_000;

@@ -273,14 +273,19 @@ let answer: () => Response;
 const server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => answer() });
 afterAll(() => server.stop(true));
 
-const remoteKinds = Object.keys(kinds).filter((name) => kinds[name]!.remote);
+/** Kinds that answer chats; the others paint, and are passed on as they are. */
+const [remoteKinds, others] = [true, false].map((chats) =>
+  Object.keys(kinds).filter(
+    (name) => kinds[name]!.remote && kinds[name]!.features.includes("structured_outputs") === chats,
+  ),
+) as [string[], string[]];
 const REQUEST = {
   model: "ours",
   messages: [{ role: "user", content: "Hi" }],
   tools: [{ type: "function", function: { name: "f" } }],
 };
 
-function call(kind: string, request: object, response: () => Response) {
+function call(kind: string, request: object, response: () => Response, path = "/v1/chat/completions") {
   answer = response;
   const entry = { id: "far", kind, url: `${server.url.origin}/v1`, models: [{ id: "ours", name: THEIRS }] };
   const engine = createRemoteEngine(
@@ -290,11 +295,19 @@ function call(kind: string, request: object, response: () => Response) {
     [],
   );
   const body = new TextEncoder().encode(JSON.stringify({ ...REQUEST, ...request }));
-  return engine.call("/v1/chat/completions", body, { signal: new AbortController().signal, model: "ours" });
+  return engine.call(path, body, { signal: new AbortController().signal, model: "ours" });
 }
 
 test("every kind of remote engine has its test here", () => {
   expect(Object.keys(SAID).sort()).toEqual(remoteKinds.sort());
+});
+
+test.each(others)("%s: an answer passes byte for byte, and nothing of chats is repaired", async (kind) => {
+  expect(kinds[kind]!.remote!.repairs).toEqual([]);
+  const said = '{ "created": 1.0, "data": [ { "b64_json": "AAAA" } ], "seed": 12345678901234567890 }';
+  const response = () => new Response(said, { headers: { "content-type": "application/json" } });
+  const got = await call(kind, {}, response, "/v1/images/generations");
+  expect(got.kind === "whole" && Buffer.from(got.bytes).toString()).toBe(said);
 });
 
 test.each(remoteKinds)("%s: a whole answer", async (kind) => {

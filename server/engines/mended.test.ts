@@ -572,6 +572,23 @@ describe("a whole answer", () => {
   });
 });
 
+test("embeddings come in the form that was asked for", async () => {
+  const numbers = [0.5, -1.25, 3];
+  const packed = Buffer.from(new Float32Array(numbers).buffer).toString("base64");
+  const usage = { prompt_tokens: 1, total_tokens: 1 };
+  const said = async (embedding: unknown, encoding_format?: string) => {
+    const answer = { object: "list", model: MODEL, data: [{ object: "embedding", index: 0, embedding }], usage };
+    const request = { model: "m", input: "x", encoding_format };
+    const got = await call(() => Response.json(answer), request, EVERY, "/v1/embeddings");
+    return got.kind === "whole" && JSON.parse(Buffer.from(got.bytes).toString()).data[0].embedding;
+  };
+  expect(await said(numbers, "base64")).toBe(packed);
+  expect(await said(packed, "base64")).toBe(packed);
+  expect(await said(packed, "float")).toEqual(numbers);
+  expect(await said(packed)).toEqual(numbers);
+  expect(await said(numbers)).toEqual(numbers);
+});
+
 test("the transcripts of this file are those that the rules were tried on", () => {
   // A rule that cannot fail proves nothing: each of the worst mutations is seen by the rules when nothing repairs it.
   for (const name of [

@@ -333,12 +333,17 @@ export function createFleet(options: FleetOptions): Fleet {
     for (const status of statusesOf(replica)) for (const listener of changeListeners) listener(status);
     if (state === "warm") {
       announceFree(replica);
-      for (const each of replicas) if (each !== replica && each.entry.id === replica.entry.id) leave(each);
+      for (const each of olderThan(replica)) leave(each);
     }
     // Who waits in line for it is to hear it too; a cold one is then asked to load.
     if ((state === "failed" || state === "cold") && phase !== "stopped")
       for (const { id } of replica.host.models) for (const listener of freeListeners) listener(id);
     if (state === "warm" || state === "failed") replica.seat?.settled();
+  }
+
+  /** Those whose place it takes: the table may change again before it is warm. */
+  function olderThan(replica: Replica): Replica[] {
+    return replicas.slice(0, replicas.indexOf(replica)).filter(({ entry }) => entry.id === replica.entry.id);
   }
 
   /** One for each id: while one takes another's place, the newer. */
@@ -474,11 +479,11 @@ export function createFleet(options: FleetOptions): Fleet {
         seat(replica);
         if (phase === "new") continue;
         replica.host.start();
-        const old = known.get(replica.entry.id);
-        if (old === undefined || replica.entry.pinned) continue;
-        // One that nobody has asked for needs no successor that is warm.
-        if (["cold", "failed"].includes(old.host.state().state)) leave(old);
-        else replica.seat?.want();
+        const older = olderThan(replica);
+        // Only a warm one has something to do until its successor is warm; one that nobody has asked for has no heirs.
+        const wanted = older.some(({ host }) => !["cold", "failed"].includes(host.state().state));
+        for (const each of older) if (each.host.state().state !== "warm") leave(each);
+        if (wanted && !replica.entry.pinned) replica.seat?.want();
       }
       if (phase !== "new") residency.review();
       for (const [replica] of kept) {

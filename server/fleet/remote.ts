@@ -45,6 +45,8 @@ export function createRemote(entry: EngineEntry, options: RemoteOptions): Host {
   const { models, log, clock } = options;
   const engine = createRemoteEngine(entry, options.kind, { ...options.env }, options.classes);
   let state: HostState = { state: "cold" };
+  /** What it said of itself, for the log. */
+  let told: object = {};
   let seeking: Promise<void> | null = null;
   let seekAt = 0;
   let stopped = false;
@@ -84,7 +86,7 @@ export function createRemote(entry: EngineEntry, options: RemoteOptions): Host {
           granted = true;
           options.onFound(true);
         }
-        log.info({ engine: id }, "engine reached");
+        log.info({ engine: id, ...told }, "engine reached");
         enter({ state: "warm" });
         options.onTried();
         return;
@@ -103,6 +105,8 @@ export function createRemote(entry: EngineEntry, options: RemoteOptions): Host {
   async function attempt(): Promise<string | null> {
     const found = await probe(engine, AbortSignal.any([end.signal, AbortSignal.timeout(PROBE_MS_MAX)]));
     if (!found.healthy) return "It does not answer, or does not say that it is well.";
+    const { version, metrics, prioritySupported } = found;
+    told = { version, models: found.models.length, metrics, prioritySupported };
     asleep =
       sleeps && (await isAsleep(engine, AbortSignal.any([end.signal, AbortSignal.timeout(LOAD_MS_MAX)]))) === true;
     if (asleep) return null;

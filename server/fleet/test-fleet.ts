@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { EngineEntry, Model } from "../config.ts";
-import { createFleet, type FleetOptions, type ModelStatus } from "./fleet.ts";
+import { createFleet, type EngineTable, type FleetOptions, type ModelStatus } from "./fleet.ts";
 import type { Behaviour } from "./test-worker.ts";
 import { realClock } from "./worker.ts";
 
@@ -40,28 +40,26 @@ export function testFleet(
   const log: Record<string, unknown>[] = [];
   const sleeps: number[] = [];
   const note = (fields: object, text: string) => void log.push({ ...fields, text });
+  const row: EngineEntry = {
+    id: "e",
+    kind: "test",
+    models: models.map(({ id }) => ({ id })),
+    slots,
+    weight: 1,
+    tags: [],
+    pinned: true,
+    options: { lives, livesFile },
+    ...entry,
+  };
+  const kind = {
+    worker: join(import.meta.dir, "test-worker.ts"),
+    features: ["seed"],
+    loadsFiles: false,
+    simulated: false,
+  };
+  const table: EngineTable = { engines: [row], kinds: { test: kind } };
   const fleet = createFleet({
-    engines: [
-      {
-        id: "e",
-        kind: "test",
-        models: models.map(({ id }) => ({ id })),
-        slots,
-        weight: 1,
-        tags: [],
-        pinned: true,
-        options: { lives, livesFile },
-        ...entry,
-      },
-    ],
-    kinds: {
-      test: {
-        worker: join(import.meta.dir, "test-worker.ts"),
-        features: ["seed"],
-        loadsFiles: false,
-        simulated: false,
-      },
-    },
+    ...table,
     models,
     log: { info: note, error: note },
     env: { ...process.env, XDG_RUNTIME_DIR: folder },
@@ -84,6 +82,9 @@ export function testFleet(
   });
   return {
     fleet,
+    /** What it was built of. */
+    table,
+    row,
     /** Holds its sockets, and nobody else's. */
     folder,
     log,

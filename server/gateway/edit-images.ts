@@ -91,7 +91,7 @@ export async function takeEdit(
   signal: AbortSignal,
 ): Promise<Prepared> {
   // Nothing is fetched for a call that will be refused.
-  if (!exchange.rooms.admission.allows(exchange.caller!, model)) return { instead: null };
+  if (!exchange.rooms.admission.mayAdmit(exchange.caller!, model)) return { instead: null };
   const budget = { bytesLeft: exchange.rooms.limits.bodyBytesMax };
   const files: FormFile[] = [];
   let pixels = 0;

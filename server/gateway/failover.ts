@@ -183,17 +183,31 @@ async function inTime<T>(
   signal: AbortSignal,
   ms: number,
 ): Promise<T> {
-  const attempt = new AbortController();
-  const end = () => attempt.abort(signal.reason);
-  signal.addEventListener("abort", end);
-  const text = `The engine said nothing for ${ms / 1000} s. Try again.`;
-  const timer = setTimeout(() => attempt.abort(new ApiError("engine_timeout", text)), ms);
+  const attempt = createAttempt(signal, ms);
   try {
     return await ask(engine, attempt.signal);
   } catch (error) {
-    signal.removeEventListener("abort", end);
+    attempt.leave();
     throw attempt.signal.aborted && !signal.aborted ? attempt.signal.reason : error;
   } finally {
-    clearTimeout(timer);
+    attempt.rest();
   }
+}
+
+/**
+ * A signal that ends with another one, or after `ms`. In a function of its own, because what listens here lives as long as
+ * the answer: beside `ask` it would keep the call, prompt and all, in memory for as long.
+ */
+function createAttempt(signal: AbortSignal, ms: number) {
+  const controller = new AbortController();
+  const end = () => controller.abort(signal.reason);
+  signal.addEventListener("abort", end);
+  const text = `The engine said nothing for ${ms / 1000} s. Try again.`;
+  const timer = setTimeout(() => controller.abort(new ApiError("engine_timeout", text)), ms);
+  return {
+    signal: controller.signal,
+    /** The answer has begun. */
+    rest: () => clearTimeout(timer),
+    leave: () => signal.removeEventListener("abort", end),
+  };
 }

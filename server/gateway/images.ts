@@ -32,7 +32,7 @@ export async function takeImages(
 ): Promise<Prepared> {
   const places = placesOf(call);
   // Nothing is fetched for a call that will be refused.
-  if (places.length === 0 || !exchange.rooms.admission.allows(exchange.caller!, model)) return NOTHING;
+  if (places.length === 0 || !exchange.rooms.admission.mayAdmit(exchange.caller!, model)) return NOTHING;
   const { imagesMax, bodyBytesMax } = exchange.rooms.limits;
   if (places.length > imagesMax) {
     const text = `A call may carry ${imagesMax} images, but this one carries ${places.length}.`;

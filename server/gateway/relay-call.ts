@@ -129,7 +129,7 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
   if (opened?.answer.kind !== "whole") {
     more["x-oxbow-units"] = String(call.model.weight);
     exchange.record.stream = true;
-    const course = courseOf(opening, opened, hangUp, () => conclude(exchange, 200));
+    const course = courseOf(exchange, opening, opened, hangUp);
     const wire = opened?.answer.kind === "bytes" ? { wire: bytesWire(opened.answer.contentType) } : {};
     const { choices, translation } = call;
     return sendStream(exchange, course, more, { choices, translation, ...wire });
@@ -352,8 +352,11 @@ function fieldsFor(engine: Engine, exchange: Exchange, { stream, model }: RelayC
   return fields;
 }
 
-/** The events of an answer that has begun, or is still to begin. */
-function courseOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangUp, ended: () => void): Course {
+/**
+ * The events of an answer that has begun, or is still to begin. Made here and not in `relayCall`: a function made there keeps
+ * all that is there, the caller's prompt too, and this one lives as long as the stream.
+ */
+function courseOf(exchange: Exchange, opening: Promise<Opened>, opened: Opened | null, hangUp: HangUp): Course {
   let begun = opened;
   let events: EventStream | null = null;
   const begin = (now: Opened) => {
@@ -379,7 +382,7 @@ function courseOf(opening: Promise<Opened>, opened: Opened | null, hangUp: HangU
           },
           () => {}, // it settled with its ticket itself
         )
-        .then(ended);
+        .then(() => conclude(exchange, 200));
     },
   };
 }

@@ -152,6 +152,15 @@ test("who hangs up ends it with his own reason", async () => {
   expect(await pending).toBe("gone");
 });
 
+test("no more than sixty-four are fetched at the same time, and whoever waits for long gives up", async () => {
+  const slow = fetcher({ msMax: 300 });
+  outside.asked.length = 0;
+  const many = Array.from({ length: 80 }, () => codeOf(slow(`${outside.origin}/silent`, limits())));
+  expect(new Set(await Promise.all(many))).toEqual(new Set(["failed_to_download_image"]));
+  expect(outside.asked.length).toBeLessThanOrEqual(64);
+  expect(await codeOf(slow(`${outside.origin}/image`, limits()))).toBe("fetched");
+});
+
 test("switched off, nothing is fetched", async () => {
   outside.asked.length = 0;
   expect(await codeOf(fetcher({ enabled: false })(`${outside.origin}/image`, limits()))).toBe("invalid_image_url");

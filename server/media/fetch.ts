@@ -7,6 +7,7 @@ import https from "node:https";
 import type { LookupFunction } from "node:net";
 import { ApiError } from "@oxbow/contract";
 import { isPublic } from "./address.ts";
+import { createTurns } from "./turns.ts";
 
 export interface FetchOptions {
   /** Of the body. */
@@ -33,6 +34,8 @@ export interface FetcherOptions {
 
 export type Fetcher = (url: string, options: FetchOptions) => Promise<Fetched>;
 
+/** At the same time, of all callers together: what waits for its turn waits within its own time. */
+const FETCHES_MAX = 64;
 const REDIRECTS_MAX = 3;
 const URL_CHARS_MAX = 8_192;
 /** Of servers for everybody. Other ports of public hosts are no business of a fetcher that strangers steer. */
@@ -45,6 +48,7 @@ const PORTS: ReadonlySet<string> = new Set(["", "80", "443", "8080", "8443"]);
  */
 export function createFetcher({ enabled, allowed, msMax, resolve = resolveBySystem }: FetcherOptions): Fetcher {
   const trusted = new Set(allowed);
+  const turns = createTurns(FETCHES_MAX);
 
   /** The addresses that may be connected to. Says the same whether a name is unknown or means something inside. */
   async function addressesOf(url: URL): Promise<{ address: string; family: number }[]> {
@@ -69,7 +73,9 @@ export function createFetcher({ enabled, allowed, msMax, resolve = resolveBySyst
     const end = new AbortController();
     const signal = AbortSignal.any([caller, end.signal, AbortSignal.timeout(msMax)]);
     let url = parse(text);
+    let leave = () => {};
     try {
+      leave = await turns.take(1, signal);
       for (let redirects = 0; ; redirects++) {
         const answer = await open(url, signal);
         const next = redirectOf(answer, url);
@@ -83,6 +89,7 @@ export function createFetcher({ enabled, allowed, msMax, resolve = resolveBySyst
       throw failed(signal.aborted ? `it took longer than ${msMax / 1000} s` : "its server did not answer", cause);
     } finally {
       end.abort(); // whatever of its connections is still open
+      leave();
     }
   };
 }

@@ -11,6 +11,7 @@ import {
 } from "@oxbow/contract";
 import type { MediaProcess } from "./process.ts";
 import { sniff } from "./sniff.ts";
+import { createTurns } from "./turns.ts";
 
 export interface ImageOptions {
   /** Width times height of what comes in. */
@@ -35,8 +36,6 @@ export type ImageMaker = (bytes: Uint8Array, options: ImageOptions) => Promise<S
 
 /** At the same time: each holds up to its pixels in memory. */
 const JOBS_MAX = 2;
-/** More than the images of any call wait for no good end. */
-const WAITING_MAX = 512;
 /** Longer than the process gives a decoder. */
 const JOB_MS_MAX = 30_000;
 
@@ -46,7 +45,7 @@ const JOB_MS_MAX = 30_000;
  *   `image_parse_error`; `queue_full`; the signal's reason
  */
 export function createImageMaker(process: MediaProcess): ImageMaker {
-  const turns = createTurns();
+  const turns = createTurns(JOBS_MAX);
 
   async function run(bytes: Uint8Array, job: ImageJob, signal: AbortSignal): Promise<Response> {
     const headers = { [IMAGE_FIELD]: JSON.stringify(job) };
@@ -94,39 +93,3 @@ export function createImageMaker(process: MediaProcess): ImageMaker {
 }
 
 const READ = "Images may be JPEG, PNG, WebP, GIF (its first frame) or BMP.";
-
-/** `JOBS_MAX` places, taken in order of arrival. */
-function createTurns() {
-  let free = JOBS_MAX;
-  const line: { size: number; go: () => void }[] = [];
-  const pump = () => {
-    while (line[0] && line[0].size <= free) {
-      const next = line.shift()!;
-      free -= next.size;
-      next.go();
-    }
-  };
-  return {
-    /** @returns what gives the places back */
-    async take(size: number, signal: AbortSignal): Promise<() => void> {
-      signal.throwIfAborted();
-      if (line.length >= WAITING_MAX) throw new ApiError("queue_full", "Too many images wait already. Try again.");
-      await new Promise<void>((resolve, reject) => {
-        const entry = { size, go: resolve };
-        line.push(entry);
-        signal.addEventListener("abort", () => {
-          const at = line.indexOf(entry);
-          if (at < 0) return;
-          line.splice(at, 1);
-          reject(signal.reason);
-          pump();
-        });
-        pump();
-      });
-      return () => {
-        free += size;
-        pump();
-      };
-    },
-  };
-}

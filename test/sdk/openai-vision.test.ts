@@ -5,7 +5,7 @@ import { afterAll, expect, test } from "bun:test";
 import { BadRequestError, OpenAI } from "openai";
 import sharp from "sharp";
 import { adminPlan, dataWith } from "../data.ts";
-import { KEY } from "../harness.ts";
+import { KEY, startServer } from "../harness.ts";
 import { openFiles, pngHead, pngOfZeros } from "../images.ts";
 import { MODEL, testTraffic, useServer } from "../suite.ts";
 
@@ -163,6 +163,28 @@ test("addresses inside are refused in every spelling, and nothing inside is conn
     expect(await refusal([image(url)])).toEqual(["invalid_image_url", URL_OF(1)]);
   }
   expect(touched).toBe(0);
+});
+
+test("nothing is fetched for a caller who has nothing left of his day", async () => {
+  const used = dataWith(() => {}, adminPlan({ requestsPerDay: 1, tiers: ["free", "premium"] }));
+  const tight = await startServer({
+    simulate: true,
+    env: { OXBOW_FETCH_ALLOW: files.origin, OXBOW_DATA: used.folder },
+  });
+  try {
+    const ask = () =>
+      new OpenAI({ baseURL: tight.baseUrl, apiKey: KEY, maxRetries: 0 }).chat.completions.create({
+        model: SEES,
+        messages: [{ role: "user", content: [image(`${files.origin}/photo.jpg`)] }],
+      });
+    await ask();
+    files.asked.length = 0;
+    expect(await ask().catch((thrown) => thrown.status)).toBe(429);
+    expect(files.asked).toEqual([]);
+  } finally {
+    await tight.stop();
+    used.remove();
+  }
 });
 
 test("what was refused is not counted, and the server holds no more memory", async () => {

@@ -1,5 +1,6 @@
 // The table of repairs, in the order in which they work. A kind's row in data/engines.yaml asks for them by name.
 
+import { embeddings } from "./embeddings.ts";
 import { finish } from "./finish.ts";
 import { keys } from "./keys.ts";
 import { reasoning } from "./reasoning.ts";
@@ -24,5 +25,6 @@ export const REPAIRS: Readonly<Record<string, Repair>> = {
   tools,
   finish,
   usage,
+  embeddings,
   done,
 };

@@ -37,7 +37,7 @@ export async function detections(exchange: Exchange): Promise<Response> {
     body,
     prepare: async (signal) =>
       // Nothing is fetched for a call that will be refused.
-      exchange.rooms.admission.allows(exchange.caller!, model)
+      exchange.rooms.admission.mayAdmit(exchange.caller!, model)
         ? takeImage(exchange, source, signal)
         : { instead: null },
     stream: false,
