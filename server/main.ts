@@ -248,7 +248,8 @@ export async function start(options: StartOptions): Promise<void> {
   await fleet.start();
   if (draining) return;
   const callable = fleet.states().find((status) => status.state === "warm");
-  if (fleet.ready()) report.ready(baseUrl, callable?.id);
+  const model = config.models.find(({ id }) => id === callable?.id);
+  if (fleet.ready()) report.ready(baseUrl, model);
   else report.say(`\nUp at ${baseUrl}, but not ready: a model that must be warm is not (see above, and /ready).`);
 }
 

@@ -20,7 +20,7 @@ export interface Report {
   model(status: ModelStatus): void;
   /** Says what the line that follows on standard output is. */
   firstKey(): void;
-  ready(baseUrl: string, model: string | undefined): void;
+  ready(baseUrl: string, model: { id: string; category: string } | undefined): void;
   say(text: string): void;
 }
 
@@ -76,17 +76,36 @@ export function createReport(write: (text: string) => void, live: boolean): Repo
     firstKey: () => line("  Your first API key, shown this once (keep it as OXBOW_API_KEY):"),
     ready: (baseUrl, model) => {
       line(`\nReady at ${baseUrl}\n`);
-      if (model) line(`${curl(baseUrl, model)}\n`);
+      const call = model && FIRST_CALLS[model.category]?.(model.id);
+      if (call) line(`${curl(baseUrl, call)}\n`);
     },
     say: line,
   };
 }
 
-function curl(baseUrl: string, model: string): string {
+interface FirstCall {
+  path: string;
+  body: string;
+}
+
+const hello = (model: string): FirstCall => ({
+  path: "/chat/completions",
+  body: `{"model": "${model}", "messages": [{"role": "user", "content": "Hello!"}]}`,
+});
+
+/** What to try first, by category. Those without a row want a file, or give one. */
+const FIRST_CALLS: Record<string, (model: string) => FirstCall> = {
+  chat: hello,
+  code: hello,
+  vision: hello,
+  embeddings: (model) => ({ path: "/embeddings", body: `{"model": "${model}", "input": "Hello!"}` }),
+};
+
+function curl(baseUrl: string, { path, body }: FirstCall): string {
   return [
-    `  curl ${baseUrl}/chat/completions \\`,
+    `  curl ${baseUrl}${path} \\`,
     `    -H "Authorization: Bearer $OXBOW_API_KEY" -H "Content-Type: application/json" \\`,
-    `    -d '{"model": "${model}", "messages": [{"role": "user", "content": "Hello!"}]}'`,
+    `    -d '${body}'`,
   ].join("\n");
 }
 

@@ -96,6 +96,11 @@ test("reference: chat and streaming in Python", async () => {
   expect((await python(["reference: chat and streaming"])).trim().split("\n").length).toBeGreaterThan(1);
 });
 
+test("reference: embeddings", async () => {
+  const output = await python(["reference: chat and streaming", "reference: embeddings"]);
+  expect(output).toEndWith("Dimensions: 1024\n");
+});
+
 test("reference: Node", async () => {
   const { output } = await run(["node", "--input-type=module", "-"], sample("reference: Node"));
   expect(output.trim()).not.toBe("");
@@ -120,7 +125,7 @@ test("the samples are the documents' own, wherever the documents are at hand", (
   const documents = files.map((name) => bare(readFileSync(join(DOCUMENTS, name), "utf8")));
   const found = [...SAMPLES].filter(([, code]) => documents.some((document) => document.includes(bare(code))));
   expect(found.map(([name]) => name)).toEqual(documents.length > 0 ? [...SAMPLES.keys()] : []);
-  expect(SAMPLES.size).toBe(13);
+  expect(SAMPLES.size).toBe(14);
 });
 
 testTraffic(server);
