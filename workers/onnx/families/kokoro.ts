@@ -48,13 +48,10 @@ export async function openRoutes({ model, inference, info }: Host): Promise<Serv
     request.signal.addEventListener("abort", hangUp);
     const pieces = saying(texts, { voice, speed: call.speed ?? 1 }, encoder, gone.signal);
     // The first piece decides about the status.
-    const first = await pieces.next().catch((error) => {
-      encoder.close();
-      throw error;
-    });
+    const first = await pieces.next();
     characters += call.input.length;
     const isEvents = call.stream_format === "sse";
-    const body = streamOf(first, pieces, gone, isEvents, () => encoder.close());
+    const body = streamOf(first, pieces, gone, isEvents);
     return new Response(body, { headers: isEvents ? SSE_HEADERS : { "content-type": SPEECH_TYPES[format] } });
   }
 
@@ -65,16 +62,21 @@ export async function openRoutes({ model, inference, info }: Host): Promise<Serv
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array, { phonemes: number; frames: number }> {
     const counts = { phonemes: 0, frames: 0 };
-    for (const text of texts) {
-      const said = await inference.run<Said>("say", { text, ...how } satisfies SayAsk, { signal });
-      counts.phonemes += said.phonemes;
-      counts.frames += Math.ceil(said.samples.length / FRAME_SAMPLES);
-      const bytes = await encoder.push(said.samples);
-      if (bytes.length > 0) yield bytes;
+    try {
+      for (const text of texts) {
+        const said = await inference.run<Said>("say", { text, ...how } satisfies SayAsk, { signal });
+        counts.phonemes += said.phonemes;
+        counts.frames += Math.ceil(said.samples.length / FRAME_SAMPLES);
+        const bytes = await encoder.push(said.samples);
+        if (bytes.length > 0) yield bytes;
+      }
+      const rest = await encoder.end();
+      if (rest.length > 0) yield rest;
+      return counts;
+    } finally {
+      // Once, and never while it is at work.
+      encoder.close();
     }
-    const rest = await encoder.end();
-    if (rest.length > 0) yield rest;
-    return counts;
   }
 
   return {
@@ -92,7 +94,6 @@ function streamOf(
   pieces: AsyncGenerator<Uint8Array, Counts>,
   gone: AbortController,
   isEvents: boolean,
-  close: () => void,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let next: IteratorResult<Uint8Array, Counts> | null = first;
@@ -107,16 +108,16 @@ function streamOf(
             return;
           }
           if (isEvents) controller.enqueue(encoder.encode(speechEvents.done(value.phonemes, value.frames)));
-          close();
           controller.close();
         } catch (error) {
-          close();
-          controller.error(error);
+          // Who has left gets no error; the others see a stream that breaks off.
+          if (!gone.signal.aborted) controller.error(error);
         }
       },
       cancel() {
         gone.abort(new Error("the caller hung up"));
-        close();
+        // What is being made ends first.
+        void pieces.return({ phonemes: 0, frames: 0 }).catch(() => {});
       },
     },
     { highWaterMark: 0 },

@@ -103,34 +103,39 @@ export async function openRoutes({ model, folder, inference, info }: Host): Prom
       let language = asked;
       let at = 0;
       counts.text = prompt.length;
-      for (;;) {
-        const { samples, last } = await sound.window();
-        if (samples.length === 0 && at > 0) break;
-        const ask: WindowAsk = {
-          samples,
-          last,
-          language,
-          task,
-          prompt,
-          temperature: call.temperature ?? 0,
-          words,
-          report: call.stream === true,
-        };
-        const heard = await inference.run<HeardWindow>("window", ask, {
-          signal,
-          onReport: (token) => onToken(token as number),
-        });
-        language ??= heard.language;
-        transcript.language = language;
-        add(heard, at);
-        counts.output += heard.tokens;
-        prompt = [...prompt, ...heard.segments.flatMap(({ tokens }) => tokens)].slice(-Math.max(1, promptTokensMax));
-        if (promptTokensMax === 0) prompt = [];
-        const step = last ? samples.length : Math.max(1, Math.round(heard.advance * SAMPLE_RATE));
-        sound.drop(step);
-        at += step / SAMPLE_RATE;
-        yield heard;
-        if (last) break;
+      try {
+        for (;;) {
+          const { samples, last } = await sound.window();
+          if (samples.length === 0 && at > 0) break;
+          const ask: WindowAsk = {
+            samples,
+            last,
+            language,
+            task,
+            prompt,
+            temperature: call.temperature ?? 0,
+            words,
+            report: call.stream === true,
+          };
+          const heard = await inference.run<HeardWindow>("window", ask, {
+            signal,
+            onReport: (token) => onToken(token as number),
+          });
+          language ??= heard.language;
+          transcript.language = language;
+          add(heard, at);
+          counts.output += heard.tokens;
+          prompt = [...prompt, ...heard.segments.flatMap(({ tokens }) => tokens)].slice(-Math.max(1, promptTokensMax));
+          if (promptTokensMax === 0) prompt = [];
+          const step = last ? samples.length : Math.max(1, Math.round(heard.advance * SAMPLE_RATE));
+          sound.drop(step);
+          at += step / SAMPLE_RATE;
+          yield heard;
+          if (last) break;
+        }
+      } finally {
+        // However it ends: what decodes may be a program of its own.
+        await pieces.return(undefined);
       }
       transcript.duration = sound.seconds();
       transcript.text = transcript.text.trim();
