@@ -104,7 +104,7 @@ test("a drained engine finishes what it has begun, and gets nothing more until t
     ),
   );
   const before = (await listed()).find(({ id }) => id === "far")!.used;
-  expect(before).toBeWithin(1, 8);
+  expect(before).toBeGreaterThanOrEqual(1);
   await underCalls(async () => {
     expect((await run("engines", "drain", "far")).err).toBe(
       `The engine far drains: it gets no more calls. The server (pid ${server.pid}) knows.\n`,

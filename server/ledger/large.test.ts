@@ -62,6 +62,30 @@ test("ten thousand settlements at once are all counted, in few commits; a row is
   expect(bytes).toBeLessThan(120);
 });
 
+test("one after the other and 64 at a time: every settlement is counted", async () => {
+  const ledger = await openLedger({ home: newHome(), now });
+  let settled = 0;
+  for (const [parallel, count] of [
+    [1, 300],
+    [64, 6_400],
+  ] as const) {
+    let left: number = count;
+    const started = performance.now();
+    const caller = async () => {
+      while (left-- > 0) {
+        const entry = request(left);
+        ledger.reserve(entry);
+        await ledger.settle(entry.requestId, DONE);
+      }
+    };
+    await Promise.all(Array.from({ length: parallel }, caller));
+    settled += count;
+    print(`${Math.round((count / (performance.now() - started)) * 1000)} settlements/s with ${parallel} in flight`);
+  }
+  expect((await ledger.usage.totals({})).units).toBe(settled);
+  await ledger.close();
+});
+
 test("over a million rows: recovery, a day's view, a page, and the comparison of sums", async () => {
   const home = newHome();
   const first = await openLedger({ home, now });

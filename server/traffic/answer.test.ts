@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import fc from "fast-check";
 import { firstDifference, readSaid } from "./answer.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -70,4 +71,35 @@ test("texts part at the first character that is not the same", () => {
   expect(firstDifference("abc", "abd")).toBe(2);
   expect(firstDifference("abc", "ab")).toBe(2);
   expect(firstDifference("", "x")).toBe(0);
+});
+
+test("whatever an engine sends can be read", () => {
+  const keys = fc.constantFrom(
+    "choices",
+    "index",
+    "message",
+    "delta",
+    "content",
+    "tool_calls",
+    "function",
+    "usage",
+    "text",
+  );
+  const odd = fc.constantFrom<unknown>(null, 5, "x", true, [], {}, [null], [5], [[]]);
+  const part = fc.dictionary(keys, odd, { maxKeys: 4 });
+  const tree = fc.oneof(
+    odd,
+    part,
+    fc.array(fc.oneof(odd, part, fc.dictionary(keys, part, { maxKeys: 3 })), { maxLength: 3 }),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.tuple(keys, tree), { maxLength: 4 }), fc.boolean(), (fields, stream) => {
+      const text = JSON.stringify(Object.fromEntries(fields));
+      const said = readSaid(bytes(stream ? `data: ${text}\n\n` : text));
+      expect(typeof said.text).toBe("string");
+      expect(typeof said.calls).toBe("string");
+    }),
+    { numRuns: 500 },
+  );
+  fc.assert(fc.property(fc.uint8Array(), (any) => void readSaid(any)));
 });

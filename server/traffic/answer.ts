@@ -13,23 +13,20 @@ export interface Said {
   tokensOut: number | null;
 }
 
-interface Delta {
-  content?: unknown;
-  reasoning_content?: unknown;
-  tool_calls?: { function?: { name?: unknown; arguments?: unknown } }[];
+interface Choice {
+  text: string;
+  calls: string;
+  finish: string | null;
 }
 
-interface Document {
-  choices?: { index?: number; message?: Delta; delta?: Delta; text?: unknown; finish_reason?: unknown }[];
-  usage?: { prompt_tokens?: unknown; completion_tokens?: unknown } | null;
-  error?: unknown;
-}
+/** What an engine sent: nothing of it is sure. */
+type Sent = Record<string, unknown>;
 
 /** @param bytes of chat completions or completions, as an engine sends them */
 export function readSaid(bytes: Uint8Array): Said {
   const text = new TextDecoder().decode(bytes);
   const documents = text.startsWith("{") ? [parsed(text)] : eventsOf(text).map(parsed);
-  const choices = new Map<number, { text: string; calls: string; finish: string | null }>();
+  const choices = new Map<unknown, Choice>();
   let failed = false;
   let tokensIn: number | null = null;
   let tokensOut: number | null = null;
@@ -38,21 +35,12 @@ export function readSaid(bytes: Uint8Array): Said {
       failed = true;
       continue;
     }
-    for (const { index = 0, message, delta, text: words, finish_reason: finish } of document.choices ?? []) {
-      const choice = choices.get(index) ?? { text: "", calls: "", finish: null };
-      choices.set(index, choice);
-      const said = message ?? delta ?? {};
-      choice.text += `${textOf(said.reasoning_content)}${textOf(said.content)}${textOf(words)}`;
-      for (const call of said.tool_calls ?? []) {
-        choice.calls += `${textOf(call.function?.name)}${textOf(call.function?.arguments)}`;
-      }
-      if (typeof finish === "string") choice.finish = finish;
-    }
-    const { prompt_tokens: prompt, completion_tokens: completion } = document.usage ?? {};
+    for (const each of listOf(document.choices)) add(each, choices);
+    const { prompt_tokens: prompt, completion_tokens: completion } = objectOf(document.usage);
     if (typeof prompt === "number") tokensIn = prompt;
     if (typeof completion === "number") tokensOut = completion;
   }
-  const all = [...choices].sort(([a], [b]) => a - b).map(([, choice]) => choice);
+  const all = [...choices].sort(([a], [b]) => Number(a) - Number(b)).map(([, choice]) => choice);
   return {
     text: all.map((choice) => choice.text).join("\n"),
     calls: all.map((choice) => choice.calls).join("\n"),
@@ -61,6 +49,19 @@ export function readSaid(bytes: Uint8Array): Said {
     tokensIn,
     tokensOut,
   };
+}
+
+function add(sent: unknown, choices: Map<unknown, Choice>): void {
+  const { index = 0, message, delta, text: words, finish_reason: finish } = objectOf(sent);
+  const choice = choices.get(index) ?? { text: "", calls: "", finish: null };
+  choices.set(index, choice);
+  const said = objectOf(message ?? delta);
+  choice.text += `${textOf(said.reasoning_content)}${textOf(said.content)}${textOf(words)}`;
+  for (const call of listOf(said.tool_calls)) {
+    const { name, arguments: given } = objectOf(objectOf(call).function);
+    choice.calls += `${textOf(name)}${textOf(given)}`;
+  }
+  if (typeof finish === "string") choice.finish = finish;
 }
 
 /** The position of the first character in which two texts differ; null: they are the same. */
@@ -78,13 +79,21 @@ function eventsOf(text: string): string[] {
     .map((line) => line.slice("data: ".length));
 }
 
-function parsed(text: string): Document | null {
+function parsed(text: string): Sent | null {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null ? (value as Document) : null;
+    return typeof value === "object" && value !== null ? (value as Sent) : null;
   } catch {
     return null; // cut off in the middle
   }
+}
+
+function objectOf(value: unknown): Sent {
+  return typeof value === "object" && value !== null ? (value as Sent) : {};
+}
+
+function listOf(value: unknown): unknown[] {
+  return Array.isArray(value) ? value : [];
 }
 
 function textOf(value: unknown): string {

@@ -95,8 +95,12 @@ export function createTraffic({ table, home, send, answerMsMax, random, now, log
   sweeping.unref();
 
   function write(call: Begun, answer: FirstAnswer): void {
-    const line = recordingOf(call, answer, now());
-    if (line !== null) recordings.add(line);
+    try {
+      const line = recordingOf(call, answer, now());
+      if (line !== null) recordings.add(line);
+    } catch (cause) {
+      log.warn({ cause: cause instanceof Error ? cause.name : "unknown" }, "a call could not be recorded");
+    }
   }
 
   return {

@@ -26,7 +26,6 @@ const FEATURES: ReadonlySet<string> = new Set(["vision", "seed", "penalties", "m
 
 export interface SeeingHost extends Seeing {
   model: WorkerModel;
-  contextTokens: number;
   log(line: string): void;
 }
 

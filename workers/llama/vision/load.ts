@@ -35,6 +35,8 @@ export interface Seeing {
   controls: string[];
   /** Changes when answers may: another file, or another library. */
   fingerprint: string;
+  /** Of prompt and answer together, for one request. */
+  contextTokens: number;
 }
 
 export interface LoadOptions {
@@ -53,8 +55,9 @@ export const IMAGE_MARK = "<__media__>";
 
 /** @throws UnusableModel */
 export async function loadSeeing(options: LoadOptions): Promise<Seeing> {
-  const { file, contextTokens, slots, threads, gpuLayers, batchTokens } = options;
+  const { file, slots, threads, gpuLayers, batchTokens } = options;
   const header = readGgufHeader(file);
+  const contextTokens = Math.min(options.contextTokens, trainedFor(header));
   const mmproj = options.mmproj ?? findEncoder(file);
   const encoder = readGgufHeader(mmproj, checkEncoder);
   const source = templateIn(header);
@@ -81,7 +84,7 @@ export async function loadSeeing(options: LoadOptions): Promise<Seeing> {
     throw new Error("the library could not be made to work on several requests");
   }
   const controls = [IMAGE_MARK, ...new Set(source.match(CONTROL) ?? [])];
-  return { context, template, controls, fingerprint: fingerprintOf([header, encoder]) };
+  return { context, template, controls, contextTokens, fingerprint: fingerprintOf([header, encoder]) };
 }
 
 /** In a variable, because its types are sources of its own that our compiler would check. */
@@ -107,6 +110,11 @@ function checkEncoder({ values }: GgufHeader): void {
     if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= 65_536) continue;
     throw new UnusableModel(`has a damaged mmproj file: clip.vision.${name} is ${value ?? "missing"}`);
   }
+}
+
+/** The header has been checked: the number is there. */
+function trainedFor({ values }: GgufHeader): number {
+  return values.get(`${values.get("general.architecture")}.context_length`) as number;
 }
 
 function fingerprintOf(headers: GgufHeader[]): string {

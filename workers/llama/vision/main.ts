@@ -87,9 +87,9 @@ runWorker({
     return { drain: () => server.stop() };
   },
   async load({ config, model, options }) {
-    const { file, contextTokens } = model;
     const { slots, threads } = config;
-    const seeing = await loadSeeing({ file, contextTokens, slots, threads, ...options });
-    host = { ...seeing, model, contextTokens, log };
+    const contextTokens = Math.min(model.contextTokens, options.contextTokens);
+    const seeing = await loadSeeing({ file: model.file, slots, threads, ...options, contextTokens });
+    host = { ...seeing, model, log };
   },
 });

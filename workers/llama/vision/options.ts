@@ -7,17 +7,29 @@ export interface SeeingOptions {
   mmproj: string | null;
   /** Layers on the graphics card. */
   gpuLayers: number;
+  /**
+   * Of prompt and answer together, for one request; less where the model has less. Memory for it is taken for each slot when
+   * the model is loaded, and what there is not ends the process.
+   */
+  contextTokens: number;
   /** Tokens decoded in one step. */
   batchTokens: number;
   /** How long running requests may go on after SIGTERM. */
   drainMsMax: number;
 }
 
-const DEFAULTS: SeeingOptions = { mmproj: null, gpuLayers: 0, batchTokens: 512, drainMsMax: 30_000 };
+const DEFAULTS: SeeingOptions = {
+  mmproj: null,
+  gpuLayers: 0,
+  contextTokens: 8_192,
+  batchTokens: 512,
+  drainMsMax: 30_000,
+};
 
 const CHECKS: Record<keyof SeeingOptions, Check> = {
   mmproj: either(among(null), text),
   gpuLayers: within(0, 1024),
+  contextTokens: within(64, 1 << 22),
   batchTokens: within(32, 16_384),
   drainMsMax: within(0, 86_400_000),
 };
