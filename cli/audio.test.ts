@@ -65,3 +65,14 @@ test("a text becomes sound, in a file or a pipe, in the format of its ending", a
   expect(long.code).toBe(1);
   expect(long.err).toContain("string too long");
 });
+
+test("speak -o - is standard output, as everywhere, and a place that cannot be written is one line", async () => {
+  const { code, out } = await run(["speak", "Hello.", "-o", "-", "--format", "wav"]);
+  expect([code, out.slice(0, 4), existsSync("-")]).toEqual([0, "RIFF", false]);
+  const nowhere = await run(["speak", "Hello.", "-o", join(folder, "no", "out.mp3")]);
+  expect([nowhere.code, nowhere.err]).toEqual([
+    1,
+    expect.stringMatching(/out\.mp3: it cannot be written \(ENOENT\)\.\n$/),
+  ]);
+  expect(nowhere.err).not.toContain("    at ");
+});

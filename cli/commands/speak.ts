@@ -22,7 +22,10 @@ export function addSpeak(program: Command, env: Env): void {
   program
     .command("speak [text]")
     .description("say a text; without one, what is piped in")
-    .option("-o, --output <file>", "where the sound goes: its ending says the format; without it, standard output")
+    .option(
+      "-o, --output <file>",
+      "where the sound goes: its ending says the format; `-`, or none in a pipe, is standard output",
+    )
     .option("--model <model>", "by default the first that the server has for it")
     .option("--voice <voice>", "whose voice", "alloy")
     .addOption(new Option("--format <format>", "mp3 when nothing says otherwise").choices([...SPEECH_FORMATS]))
@@ -34,11 +37,12 @@ export function addSpeak(program: Command, env: Env): void {
 }
 
 async function speak(text: string | undefined, options: SpeakOptions, env: Env): Promise<void> {
-  const { output, voice, speed, instructions } = options;
+  const { voice, speed, instructions } = options;
+  const output = options.output ?? (process.stdout.isTTY ? undefined : "-");
   if (text === undefined && process.stdin.isTTY) {
     throw new CommandError("Give a text, or pipe one in: oxbow speak < text.txt", EXIT.usage);
   }
-  if (output === undefined && process.stdout.isTTY) {
+  if (output === undefined) {
     throw new CommandError(
       "Sound is nothing for a terminal: say where it goes with -o speech.mp3, or pipe it.",
       EXIT.usage,
@@ -52,7 +56,7 @@ async function speak(text: string | undefined, options: SpeakOptions, env: Env):
     ...(instructions === undefined ? {} : { instructions }),
   };
   const answer = await postCall("/audio/speech", body, options, env);
-  if (output === undefined) {
+  if (output === "-") {
     for await (const piece of answer.body ?? []) await write(piece);
     return;
   }
@@ -70,7 +74,9 @@ function write(piece: Uint8Array): Promise<void> {
 /** A file that is there is whole. @returns its bytes */
 async function save(answer: Response, output: string): Promise<number> {
   const part = `${output}.part`;
-  const file = await open(part, "w");
+  const file = await open(part, "w").catch((cause: Error) => {
+    throw new CommandError(`${output}: it cannot be written (${(cause as NodeJS.ErrnoException).code}).`);
+  });
   let size = 0;
   try {
     for await (const piece of answer.body ?? []) {
@@ -88,8 +94,8 @@ async function save(answer: Response, output: string): Promise<number> {
 }
 
 /** @throws CommandError for an ending that is no format */
-function formatOf(output: string | undefined): SpeechFormat {
-  if (output === undefined) return "mp3";
+function formatOf(output: string): SpeechFormat {
+  if (output === "-") return "mp3";
   const ending = /\.([a-z0-9]+)$/i.exec(output)?.[1]?.toLowerCase();
   const found = SPEECH_FORMATS.find((format) => format === (ending === "ogg" ? "opus" : ending));
   if (found) return found;

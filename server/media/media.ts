@@ -20,7 +20,7 @@ export interface Media {
   blobs: Pick<Blobs, "put" | "open">;
   /** Ends the process, if it runs. */
   stop(): void;
-  /** Of the process that decodes; null while there is none. */
+  /** Of the process that decodes images; null while there is none. */
   pid(): number | null;
 }
 
@@ -33,15 +33,17 @@ export interface MediaOptions {
 
 export function createMedia(options: MediaOptions): Media {
   const process = createMediaProcess(options.program);
+  const meter = createMediaProcess(options.program);
   const blobs = createBlobs(options.blobs);
   return {
     fetch: createFetcher(options.fetch),
     image: createImageMaker(process),
-    audio: createAudioMeter(process),
+    audio: createAudioMeter(meter),
     sniff,
     blobs,
     stop: () => {
       process.kill();
+      meter.kill();
       blobs.stop();
     },
     pid: process.pid,
