@@ -20,7 +20,8 @@ export function createTurns(places: number) {
     /** @returns what gives the places back */
     async take(size: number, signal: AbortSignal): Promise<() => void> {
       signal.throwIfAborted();
-      if (line.length >= WAITING_MAX) throw new ApiError("queue_full", "Too many images or recordings wait already. Try again.");
+      if (line.length >= WAITING_MAX)
+        throw new ApiError("queue_full", "Too many images or recordings wait already. Try again.");
       await new Promise<void>((resolve, reject) => {
         const entry = { size, go: resolve };
         line.push(entry);
