@@ -7,8 +7,6 @@ Bun.serve({
   port: Number(port),
   idleTimeout: 0,
   maxRequestBodySize: 1 << 30,
-  // Callers who hang up by the thousand are no news.
-  error: () => new Response(null, { status: 502 }),
   async fetch(request) {
     const path = new URL(request.url).pathname;
     const answer = await fetch(`http://engine${path}`, {

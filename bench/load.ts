@@ -6,6 +6,8 @@ export interface Target {
   url: string;
   pid: number;
   headers: Record<string, string>;
+  /** Collects garbage on SIGUSR2: see collect.ts. */
+  collects: boolean;
 }
 
 /** @param plan what the fixed upstream does with the call; absent for a whole answer */

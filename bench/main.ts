@@ -19,6 +19,7 @@ const KEY = "benchmark-key-that-is-no-secret";
 const HEADERS = { authorization: `Bearer ${KEY}`, "content-type": "application/json" };
 const MODEL = "bench";
 const STREAMS = 3_000;
+const BUN = [process.execPath, "--preload", join(import.meta.dir, "collect.ts")];
 
 const parts = process.argv.slice(2).filter((argument) => !argument.startsWith("-"));
 const wanted = (part: string) => parts.length === 0 || parts.includes(part);
@@ -33,19 +34,19 @@ if (wanted("ready")) tables.ready = [await benchReady()];
 if (wanted("llama")) {
   tables.llama = await benchLlama(async (env) => {
     const { port, process } = await startOxbow(env);
-    return { name: "Oxbow", url: url(port), pid: process.pid, headers: HEADERS };
+    return { name: "Oxbow", url: url(port), pid: process.pid, headers: HEADERS, collects: true };
   }, rounds);
 }
 if (wanted("embeddings")) {
   tables.embeddings = await benchEmbeddings(async (env) => {
     const { port, process } = await startOxbow(env);
-    return { name: "Oxbow", url: url(port, "/v1/embeddings"), pid: process.pid, headers: HEADERS };
+    return { name: "Oxbow", url: url(port, "/v1/embeddings"), pid: process.pid, headers: HEADERS, collects: true };
   }, rounds);
 }
 if (wanted("audio")) {
   tables.audio = await benchAudio(async (env) => {
     const { port, process } = await startOxbow(env);
-    return { name: "Oxbow", url: url(port, "/v1/audio/speech"), pid: process.pid, headers: HEADERS };
+    return { name: "Oxbow", url: url(port, "/v1/audio/speech"), pid: process.pid, headers: HEADERS, collects: true };
   }, rounds);
 }
 for (const [name, rows] of Object.entries(tables)) {
@@ -86,13 +87,13 @@ async function startUpstream(): Promise<string> {
 
 async function startBare(socket: string): Promise<Target> {
   const port = await freePort();
-  const proxy = startChild([process.execPath, join(import.meta.dir, "bare-proxy.ts"), socket, String(port)]);
-  return listening({ name: "bare Bun proxy", url: url(port), pid: proxy.pid, headers: HEADERS });
+  const proxy = startChild([...BUN, join(import.meta.dir, "bare-proxy.ts"), socket, String(port)], {}, "ignore");
+  return listening({ name: "bare Bun proxy", url: url(port), pid: proxy.pid, headers: HEADERS, collects: true });
 }
 
 async function startServed(): Promise<Target> {
   const { port, process } = await startOxbow({ OXBOW_DATA: writeData() });
-  return listening({ name: "Oxbow", url: url(port), pid: process.pid, headers: HEADERS });
+  return listening({ name: "Oxbow", url: url(port), pid: process.pid, headers: HEADERS, collects: true });
 }
 
 async function startNginxHere(socket: string): Promise<Target | null> {
@@ -104,7 +105,7 @@ async function startNginxHere(socket: string): Promise<Target | null> {
   const port = await freePort();
   const nginx = startNginx(binary, socket, port);
   process.on("exit", () => nginx.kill());
-  return listening({ name: "nginx", url: url(port), pid: nginx.pid, headers: HEADERS });
+  return listening({ name: "nginx", url: url(port), pid: nginx.pid, headers: HEADERS, collects: false });
 }
 
 /** `target`, once it has answered a call. */
@@ -137,7 +138,7 @@ async function startOxbow(env: Record<string, string>) {
   const port = await freePort();
   const home = mkdtempSync(join(tmpdir(), "oxbow-bench-home-"));
   const start = performance.now();
-  const process_ = startChild([process.execPath, join(ROOT, "cli/main.ts"), "up"], {
+  const process_ = startChild([...BUN, join(ROOT, "cli/main.ts"), "up"], {
     PORT: String(port),
     OXBOW_HOME: home,
     OXBOW_BOOTSTRAP_KEY: KEY,

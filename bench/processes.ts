@@ -51,12 +51,19 @@ export async function freePort(): Promise<number> {
   return port!;
 }
 
-/** Starts a process that ends with this one: its input is a pipe from here. */
-export function startChild(command: string[], env: Record<string, string> = {}) {
+/**
+ * Starts a process that ends with this one: its input is a pipe from here.
+ * @param stderr "ignore" for one that prints a stack for each of a thousand callers who hang up
+ */
+export function startChild(
+  command: string[],
+  env: Record<string, string> = {},
+  stderr: "inherit" | "ignore" = "inherit",
+) {
   return Bun.spawn(command, {
     stdin: "pipe",
     stdout: "ignore",
-    stderr: "inherit",
+    stderr,
     env: { ...process.env, BUN_CONFIG_MAX_HTTP_REQUESTS: "65535", ...env },
   });
 }

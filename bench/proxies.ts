@@ -109,33 +109,25 @@ export async function measureStreams(target: Target, model: string, count: numbe
   const body = callBody(model, { idle: true });
   // Some before, which stay: what the first ones alone take is not counted.
   const closeFirst = await openStreams(target, body, Math.ceil(count / 10));
-  const before = await settledBytes(target.pid);
+  const before = await collectedBytes(target);
   const close = await openStreams(target, body, count);
-  const open = await settledBytes(target.pid);
+  const bytesPerStream = Math.round(((await collectedBytes(target)) - before) / count);
   close();
-  const after = await settledBytes(target.pid);
   closeFirst();
-  // Both are too low: garbage of the start may go while the streams open, and pages may stay when they close.
-  const bytesPerStream = Math.round((open - Math.min(before, after)) / count);
   return { target: target.name, streams: count, bytesPerStream };
 }
 
-/** What a process holds once it has given back what it only needed for opening: when it has stopped to shrink. */
-async function settledBytes(pid: number): Promise<number> {
-  let before = Number.POSITIVE_INFINITY;
-  for (let looks = 0; looks < LOOKS_MAX; looks++) {
-    await Bun.sleep(LOOK_MS);
-    const now = heldBytes(pid);
-    if (now > SETTLED * before) return now;
-    before = now;
+/** What a process holds when it has thrown away what it can, and given the pages back. */
+async function collectedBytes({ pid, collects }: Target): Promise<number> {
+  for (let times = 0; times < 3; times++) {
+    if (collects) process.kill(pid, "SIGUSR2");
+    await Bun.sleep(COLLECT_MS);
   }
-  return before;
+  return heldBytes(pid);
 }
 
-/** Garbage is collected, and its pages given back, some ten seconds after the last call. */
-const LOOK_MS = 8_000;
-const LOOKS_MAX = 5;
-const SETTLED = 0.98;
+/** Pages are given back a while after what was in them. */
+const COLLECT_MS = 3_000;
 
 export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

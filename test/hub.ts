@@ -34,6 +34,8 @@ export interface TestHub {
   faults: Fault[];
   /** Bytes a second for each connection; Infinity. */
   pace: number;
+  /** When so many bytes of files have gone out since the hub began, it sends no more until this is raised. */
+  hold: number;
   /** Resolves when this many bytes of files have gone out since the hub began. */
   reached(bytes: number): Promise<void>;
   /** What the hub says about a repository, for tests of names that must not be believed. */
@@ -44,6 +46,7 @@ export interface TestHub {
 export const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 
 const PIECE_BYTES = 64 * 1024;
+const HOLD_POLL_MS = 2;
 /** Small, so that listings come in pages. */
 const PAGE = 3;
 
@@ -70,6 +73,7 @@ export async function startHub(repositories: Record<string, HubRepository>): Pro
     requests: [],
     faults: [],
     pace: Number.POSITIVE_INFINITY,
+    hold: Number.POSITIVE_INFINITY,
     reached(bytes) {
       if (sent >= bytes) return Promise.resolve();
       return new Promise((resolve) => waiting.push({ bytes, resolve }));
@@ -147,6 +151,8 @@ export async function startHub(repositories: Record<string, HubRepository>): Pro
     response.writeHead(from > 0 ? 206 : 200, { "content-length": bytes.length, etag: `"${oidOf(whole)}"`, ...range });
     const until = Math.min(bytes.length, fault.dropAt ?? Infinity, fault.stallAt ?? Infinity);
     for (let done = 0; done < until && !response.destroyed; ) {
+      while (sent >= hub.hold && !response.destroyed) await Bun.sleep(HOLD_POLL_MS);
+      if (response.destroyed) return;
       const piece = bytes.subarray(done, Math.min(until, done + PIECE_BYTES));
       await new Promise<void>((resolve) => response.write(piece, () => resolve()));
       if (response.destroyed) return;

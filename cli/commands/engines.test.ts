@@ -100,19 +100,21 @@ test("a drained engine finishes what it has begun, and gets nothing more until t
   ).toBe(0);
   const streams = await Promise.all(
     Array.from({ length: 8 }, (_, seed) =>
-      call({ stream: true, x_simulate: { tokens: 40, itlMs: 100 }, prompt_cache_key: `conversation ${seed}` }),
+      call({ stream: true, x_simulate: { tokens: 120, itlMs: 100 }, prompt_cache_key: `conversation ${seed}` }),
     ),
   );
   const before = (await listed()).find(({ id }) => id === "far")!.used;
-  expect(before).toBeWithin(1, 8);
+  expect(before).toBeGreaterThanOrEqual(1);
   await underCalls(async () => {
     expect((await run("engines", "drain", "far")).err).toBe(
       `The engine far drains: it gets no more calls. The server (pid ${server.pid}) knows.\n`,
     );
     expect((await listed()).find(({ id }) => id === "far")).toMatchObject({ state: "draining" });
-    const then = await calls(first);
+    // Streams of before may end meanwhile; nothing new begins.
+    const prompts = async () => (await first.metrics())["vllm:prompt_tokens_total"];
+    const then = await prompts();
     await Bun.sleep(300);
-    expect(await calls(first)).toBe(then);
+    expect(await prompts()).toBe(then);
   });
   for (const stream of streams) expect(await stream.text()).toEndWith("data: [DONE]\n\n");
   expect((await listed()).find(({ id }) => id === "far")).toMatchObject({ state: "draining", used: 0 });

@@ -273,3 +273,18 @@ test("whatever happens in whatever order, no slot is lost and nobody has more th
     { numRuns: 150 },
   );
 });
+
+test("whether a call may be admitted is known without reserving, and is what admission would say", async () => {
+  const setup = admissionTo(9);
+  const { admission } = setup;
+  const caller = callerOf();
+  expect(admission.mayAdmit(caller, SMALL)).toBe(true);
+  expect(admission.mayAdmit(caller, LARGE)).toBe(false);
+  expect(admission.mayAdmit(caller, { ...SMALL, weight: 61 })).toBe(false);
+  expect(admission.counts()).toMatchObject({ inFlight: 0, held: 0 });
+  // One at a time: while it runs there is no place for another.
+  const ticket = await admit(setup);
+  expect(admission.mayAdmit(caller, SMALL)).toBe(false);
+  expect(await refusal(setup)).toBe("rate_limit_exceeded");
+  ticket.close();
+});

@@ -174,6 +174,21 @@ test("calls of others count as load, as long as the engine's word is new", async
   expect(place()!.replica.entry.id).toBe("e0"); // it has the least to do of ours
 });
 
+test("our own calls are never taken for those of others, whenever the engine counted them", async () => {
+  const { place, replicas, said, clock } = groupOf({ slots: 100 }, { slots: 100 });
+  const ended = place({ affinity: "x" })!;
+  const at = replicas.indexOf(ended.replica);
+  said[at]!.load = { running: 2, waiting: 0, kvUsage: null };
+  const polled = replicas[at]!.poll();
+  const begun = replicas[at]!.slots.take()!; // while it was asked
+  ended.release();
+  begun();
+  await polled;
+  clock.now += 100;
+  expect(replicas[at]!.load()).toBe(0);
+  expect(place({ affinity: "x" })!.replica).toBe(ended.replica);
+});
+
 test("an engine for some accounts is theirs alone, and they go there first", () => {
   const { all, place, replicas } = groupOf({ slots: 2 }, { slots: 2, accounts: ["a", "b"] });
   expect(place({ accountId: "a" })!.replica.entry.id).toBe("e1");

@@ -130,12 +130,15 @@ export function createReplica({ entry, host, now, onFree, log, ...settings }: Re
     async poll() {
       if (now() - askedAt < POLL_MS) return;
       askedAt = now();
+      const { taken, begun } = replica.slots;
       const load = await host.readLoad();
       if (load === null) return;
       const wasFull = replica.full();
       said = load;
       saidAt = now();
-      foreign = Math.max(0, load.running + load.waiting - replica.slots.taken);
+      // It counted at some moment since it was asked: all that were ours at any time since then may be among them.
+      const ours = taken + replica.slots.begun - begun;
+      foreign = Math.max(0, load.running + load.waiting - ours);
       if (wasFull && !replica.full()) onFree(replica);
     },
   };

@@ -5,6 +5,8 @@ export interface Slots {
   take(max?: number): (() => void) | null;
   readonly taken: number;
   readonly free: number;
+  /** How often one was taken since the start. */
+  readonly begun: number;
   /** How many there are. Fewer than are taken: none is given until enough have come back. */
   count: number;
 }
@@ -12,11 +14,13 @@ export interface Slots {
 /** @param onRelease called after each one given back */
 export function createSlots(count: number, onRelease: () => void): Slots {
   let taken = 0;
+  let begun = 0;
   const slots: Slots = {
     count,
     take(max = slots.count) {
       if (taken >= Math.min(max, slots.count)) return null;
       taken++;
+      begun++;
       let held = true;
       return () => {
         if (!held) return;
@@ -27,6 +31,9 @@ export function createSlots(count: number, onRelease: () => void): Slots {
     },
     get taken() {
       return taken;
+    },
+    get begun() {
+      return begun;
     },
     get free() {
       return Math.max(0, slots.count - taken);

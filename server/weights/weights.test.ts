@@ -267,11 +267,16 @@ test("a checksum that is a path is not believed either", async () => {
 });
 
 test("a second pull of the same file waits for the first and brings nothing itself", async () => {
-  hub.pace = 20_000_000;
+  hub.hold = 500_000;
   const seen: PullEvent[] = [];
   const first = weightsFor().pull("my-model");
-  await hub.reached(500_000);
-  const second = weightsFor().pull("my-model", { onProgress: (event) => seen.push(event) });
+  await hub.reached(hub.hold);
+  const second = weightsFor().pull("my-model", {
+    onProgress(event) {
+      seen.push(event);
+      if (event.type === "attached") hub.hold = Number.POSITIVE_INFINITY;
+    },
+  });
   expect(await second).toBe(await first);
   expect(hub.sent).toBe(LARGE.length);
   expect(seen.find(({ type }) => type === "attached")).toMatchObject({ holder: process.pid, total: LARGE.length });
@@ -280,13 +285,14 @@ test("a second pull of the same file waits for the first and brings nothing itse
 
 test("an interrupted pull keeps what has arrived", async () => {
   const interrupted = new AbortController();
-  hub.pace = 5_000_000;
-  const pulling = weightsFor().pull("my-model", { signal: interrupted.signal });
-  await hub.reached(1_000_000);
-  interrupted.abort(new Error("enough"));
+  hub.hold = 1_000_000;
+  const pulling = weightsFor().pull("my-model", {
+    signal: interrupted.signal,
+    onProgress: (event) => event.type === "transfer" && event.bytes > 900_000 && interrupted.abort(new Error("enough")),
+  });
   expect((await failure(pulling)).message).toBe("enough");
   expect(weightsFor().list()[0]!.bytes).toBeGreaterThan(500_000);
-  hub.pace = Number.POSITIVE_INFINITY;
+  hub.hold = Number.POSITIVE_INFINITY;
   await weightsFor().pull("my-model");
   expect(hub.sent).toBeLessThan(LARGE.length * 1.3);
 });

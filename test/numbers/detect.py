@@ -14,6 +14,7 @@ options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABL
 session = onnxruntime.InferenceSession(question["file"], options, providers=["CPUExecutionProvider"])
 (source,) = session.get_inputs()
 _, _, HEIGHT, WIDTH = source.shape
+HALF = numpy.float16
 
 
 def letterbox(pixels):
@@ -61,8 +62,8 @@ def look(path):
     pixels = numpy.asarray(image)
     height, width = pixels.shape[:2]
     square, gain, left, top = letterbox(pixels)
-    tensor = (square / 255).transpose(2, 0, 1)[None].astype(numpy.float32)
-    output = session.run(None, {source.name: tensor})[0][0]
+    tensor = (square / 255).transpose(2, 0, 1)[None].astype(HALF if source.type == "tensor(float16)" else numpy.float32)
+    output = session.run(None, {source.name: tensor})[0][0].astype(numpy.float32)
     if output.shape[-1] == 6:
         boxes, scores, labels = output[:, :4], output[:, 4], output[:, 5].astype(int)
     else:

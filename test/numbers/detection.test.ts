@@ -38,6 +38,11 @@ interface Reference {
 const SHAPES: Record<string, { shape: YoloShape; overlapMax: number; threshold: number }> = {
   "all candidates": { shape: SMALL_YOLO, overlapMax: 0.45, threshold: 0.2 },
   "rows of its own": { shape: { ...SMALL_YOLO, output: "rows" }, overlapMax: 0.7, threshold: 0.2 },
+  "all candidates in half precision": {
+    shape: { ...SMALL_YOLO, width: 320, height: 320, half: true },
+    overlapMax: 0.5,
+    threshold: 0.2,
+  },
   "a lying rectangle and few classes": {
     shape: { ...SMALL_YOLO, seed: 9, classes: 3, width: 416, height: 256 },
     overlapMax: 0.7,

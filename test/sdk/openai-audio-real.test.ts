@@ -1,13 +1,17 @@
-// Audio through OpenAI's SDK for Node against the real workers, on a generated Whisper and a generated Kokoro: the whole way,
-// in every container and every format.
+// Audio through OpenAI's SDKs for Node and Python against the real workers, on a generated Whisper and a generated Kokoro: the
+// whole way, in every container and every format.
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { ErrorBody } from "@oxbow/contract";
 import OpenAI, { toFile } from "openai";
 import { writeKokoro } from "../../models/fixtures/kokoro.ts";
 import { writeWhisper } from "../../models/fixtures/whisper.ts";
 import { KEY } from "../harness.ts";
 import { dataWithOnnx } from "../onnx-data.ts";
+import { pythonWithClients } from "../python/venv.ts";
 import { formOf, needTools, probe, speakInAllFormats, wavOf } from "../recordings.ts";
 import { testTraffic, useServer } from "../suite.ts";
 
@@ -154,6 +158,30 @@ describe("speech", () => {
     expect((await client().audio.transcriptions.create({ model: "ear", file })).text).toContain("hello");
   });
 });
+
+test("the client for Python hears and speaks the same", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "oxbow-python-audio-"));
+  const file = join(folder, "speech.flac");
+  writeFileSync(file, files.flac!);
+  const question = { ear: "ear", mouth: "mouth", voice: "heart", file };
+  const child = Bun.spawn([pythonWithClients(), join(import.meta.dir, "../python/real_audio.py")], {
+    stdin: new TextEncoder().encode(JSON.stringify(question)),
+    stderr: "inherit",
+    env: {
+      PATH: process.env.PATH,
+      OPENAI_BASE_URL: server().baseUrl,
+      OPENAI_API_KEY: KEY,
+      PYTHONDONTWRITEBYTECODE: "1",
+    },
+  });
+  const found = JSON.parse(await child.stdout.text());
+  rmSync(folder, { recursive: true });
+  expect(found).toMatchObject({ json: SAID, text: `${SAID}\n`, words: SAID.split(" "), translation: SAID });
+  expect(found.deltas.join("")).toBe(SAID);
+  expect(found.srt).toStartWith("1\n00:00:00,000 --> 00:00:01,500\nhello world.");
+  expect(found.vtt).toStartWith("WEBVTT\n\n00:00:00.000 -->");
+  for (const size of Object.values(found.sizes)) expect(size).toBeGreaterThan(1_000);
+}, 300_000);
 
 function post(fields: Record<string, string>, file: Uint8Array): Promise<Response> {
   const { body, headers } = formOf(fields, file);

@@ -3,7 +3,7 @@
 
 import { UnusableModel } from "@oxbow/worker";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
-import { openSession } from "../session.ts";
+import { halfTensor, openSession } from "../session.ts";
 import { graphFile } from "../weights.ts";
 import {
   boxesOfRaw,
@@ -40,13 +40,8 @@ export async function loadJobs({ folder, model, options, threads, progress }: Pl
   const overlapMax = card.overlapMax ?? OVERLAP_MAX;
 
   async function look(square: Float32Array): Promise<Tensor> {
-    const data = input.half ? Float16Array.from(square) : square;
-    const tensor = new Tensor(input.half ? "float16" : "float32", data as Float32Array, [
-      1,
-      3,
-      input.height,
-      input.width,
-    ]);
+    const dims = [1, 3, input.height, input.width];
+    const tensor = input.half ? halfTensor(square, dims) : new Tensor("float32", square, dims);
     return outputOf(await session.run({ [input.name]: tensor }), session, card!.classes.length);
   }
 

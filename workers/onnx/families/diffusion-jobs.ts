@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { UnusableModel } from "@oxbow/worker";
 import { type InferenceSession, Tensor } from "onnxruntime-node";
-import { openSession } from "../session.ts";
+import { halfTensor, openSession } from "../session.ts";
 import { graphFile, readJson } from "../weights.ts";
 import type { Loaded, Place } from "./family.ts";
 
@@ -169,7 +169,7 @@ function tensorOf(type: string, { values, dims }: Numbers): Tensor {
     case "int32":
       return new Tensor("int32", Int32Array.from(values), dims);
     case "float16":
-      return new Tensor("float16", new Uint16Array(Float16Array.from(values).buffer), dims);
+      return halfTensor(values, dims);
     default:
       return new Tensor("float32", values, dims);
   }
