@@ -140,8 +140,9 @@ async function examine({ engines, kinds }: Table, id: string, env: Env) {
   if (entry?.url === undefined) return null;
   const { createRemoteEngine, probe } = await import("../../server/engines/engines.ts");
   const engine = createRemoteEngine(entry, kinds[entry.kind]!, env, []);
-  const found = await probe(engine, AbortSignal.timeout(PROBE_MS_MAX));
-  const wanted = entry.models === "all" ? [] : entry.models.map((model) => engine.nameOf(model.id));
+  const ids = entry.models === "all" ? [] : entry.models.map((model) => model.id);
+  const found = await probe(engine, AbortSignal.timeout(PROBE_MS_MAX), ids);
+  const wanted = ids.map((id) => engine.nameOf(id));
   const missing = wanted.filter((name) => !found.models.includes(name));
   const lines = [
     `${entry.url}: ${found.healthy ? "answers and says that it is well" : "does not answer, or does not say that it is well"}`,
