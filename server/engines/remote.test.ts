@@ -232,7 +232,7 @@ vllm:gpu_cache_usage_perc{engine="1"} NaN
     );
     const engine = engineOf("vllm");
     expect((await probe(engine, signal, ["not-there", "ours"])).prioritySupported).toBe(true);
-    await engine.call(CHAT, bytes(call), { signal, priority: "high" });
+    await engine.call(CHAT, bytes(call), { signal, model: "ours", priority: "high" });
     expect(asked.at(-1)!.body.priority).toBe(20);
   });
 
