@@ -6,8 +6,9 @@ import { violationsOf as shapeViolations } from "../../test/oracle/oracle.ts";
 import { CHAT_STREAM_RULES, CHAT_WHOLE_RULES, FRAMING_RULES } from "../../test/rules.ts";
 import { deltasOf, type SeenStream, seenStream } from "../../test/stream.ts";
 import type { RemoteKind } from "../config.ts";
+import type { Frame } from "./answer.ts";
 import { createEngine } from "./engine.ts";
-import { type Frame, readWhole } from "./relay.ts";
+import { readWhole } from "./relay.ts";
 import { REPAIRS } from "./repairs/repairs.ts";
 import { TOOL_CHOICES } from "./tool-choice.ts";
 

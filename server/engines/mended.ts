@@ -3,12 +3,13 @@
 
 import { ApiError } from "@oxbow/contract";
 import type { RemoteKind } from "../config.ts";
+import type { EngineAnswer } from "./answer.ts";
 import { mendedEvents } from "./mended-events.ts";
 import { isError, mendWhole, parse } from "./mending.ts";
 import { remoteError } from "./refusals.ts";
-import { type EngineAnswer, readAnswer, readWhole } from "./relay.ts";
+import { readAnswer, readWhole } from "./relay.ts";
 import { createTally } from "./repairs/tally.ts";
-import type { Said } from "./say.ts";
+import type { Said } from "./said.ts";
 
 /** Endpoints whose answers are JSON that we know. All others are passed on as they come. */
 const KNOWN = new Set(["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]);

@@ -3,8 +3,8 @@
 // it for prose in Latin letters, and above it for other scripts.
 
 import type { TokenCounts } from "@oxbow/contract";
-import type { Said } from "../say.ts";
-import { choicesOf, isObject, type Json, partOf } from "./repair.ts";
+import { choicesOf, isObject, type Json, partOf } from "../json.ts";
+import type { Said } from "../said.ts";
 
 export interface Tally {
   /** Looks at a chunk or a whole answer, as the engine sent it. */

@@ -1,6 +1,7 @@
 // What an answer cost: told once, in a chunk of its own before the end of the stream, to those who asked.
 
-import { choicesOf, isObject, type Json, type Repair } from "./repair.ts";
+import { choicesOf, isObject, type Json } from "../json.ts";
+import type { Repair } from "./repair.ts";
 import { isCount, type Tally } from "./tally.ts";
 
 export const usage: Repair = {
