@@ -1,9 +1,10 @@
 // Recordings for tests: made by hand, or by espeak-ng and ffmpeg, which are other people's programs and therefore judges;
 // and forms to send them in.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { needPrograms } from "./debian.ts";
 
 /** A WAV of a tone: 16 bits, one channel. */
 export function wavOf(seconds: number, sampleRate = 16_000): Buffer {
@@ -27,17 +28,8 @@ export function wavOf(seconds: number, sampleRate = 16_000): Buffer {
   return bytes;
 }
 
-/** Makes sure that ffmpeg and espeak-ng are there. @throws Error that names what to install, where it may not itself */
-export function needTools(): void {
-  const missing = ["ffmpeg", "espeak-ng"].filter((name) => Bun.which(name) === null);
-  if (missing.length === 0) return;
-  const command = ["apt-get", "install", "-y", "--no-install-recommends", ...missing];
-  if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) {
-    throw new Error(`these tests need ${missing.join(" and ")}: ${command.join(" ")}`);
-  }
-  const { exitCode, stderr } = Bun.spawnSync(command, { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
-  if (exitCode !== 0) throw new Error(`could not install ${missing.join(" and ")}: ${stderr}`);
-}
+/** @throws Error that names what to install, where it may not itself */
+export const needTools = (): void => needPrograms("ffmpeg", "espeak-ng");
 
 /** How ffmpeg writes each format that the wire takes. Two containers have two usual codecs. */
 export const ENCODINGS: Record<string, string[]> = {

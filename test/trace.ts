@@ -3,6 +3,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { havePrograms } from "./debian.ts";
 
 /** One call of the system by one thread. */
 export interface SystemCall {
@@ -18,14 +19,8 @@ export interface SystemCall {
   result: number | null;
 }
 
-/** Installs strace where that may be done. @returns whether it is there */
-export function haveStrace(): boolean {
-  if (Bun.which("strace") === null && process.getuid?.() === 0 && Bun.which("apt-get")) {
-    for (const step of ["update", "install"])
-      Bun.spawnSync(["apt-get", step, "-qy", ...(step === "install" ? ["strace"] : [])]);
-  }
-  return Bun.which("strace") !== null && mayTrace();
-}
+/** Installs strace where that may be done. @returns whether it is there, and may be used */
+export const haveStrace = (): boolean => havePrograms("strace") && mayTrace();
 
 /** Containers may forbid it, and so does Yama to whoever is not root. */
 function mayTrace(): boolean {

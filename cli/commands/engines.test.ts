@@ -150,6 +150,20 @@ test("an engine that does not answer, or does not serve the model, is not added 
   expect((await run("engines", "remove", "none")).code).toBe(0);
 });
 
+test("an engine for one account alone takes the account's name, and none that is not there", async () => {
+  const base = ["engines", "add", "own", "--kind", "vllm", "--model", `${MODEL}=org/mistral`, "--url", first.url];
+  const text = readFileSync(file(), "utf8");
+  const nobody = await run(...base, "--accounts", "nobody");
+  expect([nobody.code, nobody.err]).toEqual([1, expect.stringContaining("There is no account with this name or id.")]);
+  expect(readFileSync(file(), "utf8")).toBe(text);
+  const id = (JSON.parse((await run("accounts", "show", "admin", "--json")).out) as { id: string }).id;
+  expect((await run(...base, "--accounts", "admin,mirror")).code).toBe(0);
+  expect(Bun.YAML.parse(readFileSync(file(), "utf8"))).toMatchObject({
+    engines: { own: { accounts: [id, "mirror"] } },
+  });
+  expect((await run("engines", "remove", "own")).code).toBe(0);
+});
+
 test("a file with an error changes nothing, and is told by engine and field", async () => {
   const text = readFileSync(file(), "utf8");
   const before = (await listed()).map(({ id }) => id);

@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import type { EngineEntry } from "../../server/config.ts";
 import { type Asker, askList } from "../ask.ts";
 import { CommandError, EXIT } from "../exit.ts";
-import type { Common, Env } from "../home.ts";
+import { type Common, type Env, withAccounts } from "../home.ts";
 import { printJson, printTable, say } from "../output.ts";
 import { countOf, listOf } from "../values.ts";
 
@@ -50,7 +50,7 @@ export function addEngines(program: Command, env: Env): void {
     .option("--weight <n>", "its share of the calls beside other engines of the same model", Number)
     .option("--tags <tags>", "words of your own, with commas", listOf)
     .option("--key-env <name>", "the environment variable of the server that holds its API key")
-    .option("--accounts <ids>", "serve these accounts alone, with commas", listOf)
+    .option("--accounts <ids>", "serve these accounts (names or ids) alone, with commas", listOf)
     .option("--pool <name>", "the memory that it shares with others")
     .option("--no-pinned", "do not wait for it before the server is ready")
     .option("--force", "add it although it does not answer, or does not serve the models")
@@ -94,7 +94,8 @@ async function add(id: string, options: AddOptions, env: Env): Promise<void> {
     throw new CommandError("Say which models it serves: --model ID, or --model ID=NAME.", EXIT.usage);
   const { own, read } = await openTable(options, env);
   const { kinds } = read();
-  const entry = entryOf(options, kinds[options.kind]?.loadsFiles === true);
+  const accounts = options.accounts && (await idsOf(options.accounts, options, env));
+  const entry = entryOf({ ...options, ...(accounts ? { accounts } : {}) }, kinds[options.kind]?.loadsFiles === true);
   own.set(id, entry);
   // Checked as the server will check it, keys included, before anything is asked or written.
   const table = read(own.text(), env);
@@ -105,6 +106,18 @@ async function add(id: string, options: AddOptions, env: Env): Promise<void> {
   const told = await bring(options, env, own, `The engine ${id} is added`);
   if (options.json) printJson({ id, ...told, found: found?.found ?? null });
 }
+
+/** An engine for an account that is not there would serve nobody, and nobody would know why. */
+function idsOf(accounts: readonly string[], options: Common, env: Env): Promise<string[]> {
+  return withAccounts(options, env, async ({ showAccount }) => {
+    const ids: string[] = [];
+    for (const each of accounts) ids.push(each === MIRROR ? each : (await showAccount(each)).id);
+    return ids;
+  });
+}
+
+/** Whose calls mirrors make (docs/traffic.md): no account has this id. */
+const MIRROR = "mirror";
 
 /** What goes into the file: nothing that is a default anyway. */
 function entryOf(options: AddOptions, loadsFiles: boolean): object {
@@ -140,8 +153,9 @@ async function examine({ engines, kinds }: Table, id: string, env: Env) {
   if (entry?.url === undefined) return null;
   const { createRemoteEngine, probe } = await import("../../server/engines/engines.ts");
   const engine = createRemoteEngine(entry, kinds[entry.kind]!, env, []);
-  const found = await probe(engine, AbortSignal.timeout(PROBE_MS_MAX));
-  const wanted = entry.models === "all" ? [] : entry.models.map((model) => engine.nameOf(model.id));
+  const ids = entry.models === "all" ? [] : entry.models.map((model) => model.id);
+  const found = await probe(engine, AbortSignal.timeout(PROBE_MS_MAX), ids);
+  const wanted = ids.map((id) => engine.nameOf(id));
   const missing = wanted.filter((name) => !found.models.includes(name));
   const lines = [
     `${entry.url}: ${found.healthy ? "answers and says that it is well" : "does not answer, or does not say that it is well"}`,

@@ -118,6 +118,7 @@ function phraseOfType(type: string, schema: Schema): string {
     case "string":
       return schema.minLength ? "a text that is not empty" : "a text";
     case "array":
+      if ((schema.minItems ?? 0) > 1) return `a list of ${schema.minItems} or more`;
       return schema.minItems ? "a list that is not empty" : "a list";
     case "object":
       return "a block of fields";

@@ -33,6 +33,7 @@ test("what is left out has its default, and a folder without the file has none o
 
 test.each([
   ["a model that is none", split(half, { model: "qwen-3-32", weight: 1 }), "did you mean qwen-3-32b?"],
+  ["a split with one side", { splits: { [M]: { targets: [half] } } }, "must be a list of 2 or more"],
   ["a split of nothing", { splits: { nobody: { targets: [half, { model: "tiny", weight: 1 }] } } }, "splits 'nobody'"],
   [
     "a side that can do less",

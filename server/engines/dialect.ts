@@ -1,11 +1,12 @@
 // How a kind of remote engine is spoken to and understood: what its row of data/engines.yaml says, put to work.
 
 import type { RemoteKind } from "../config.ts";
-import type { SendOptions } from "./engine.ts";
+import type { EngineAnswer } from "./answer.ts";
 import { readMended } from "./mended.ts";
 import { readRemoteRefusal } from "./refusals.ts";
-import type { EngineAnswer } from "./relay.ts";
-import { type Said, say } from "./say.ts";
+import type { Said } from "./said.ts";
+import { say } from "./say.ts";
+import type { SendOptions } from "./send-options.ts";
 
 export interface Dialect {
   say(path: string, body: Uint8Array, options: SendOptions): Said;

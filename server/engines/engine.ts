@@ -3,8 +3,10 @@
 
 import { ApiError, COUNT_FIELD, COUNT_PATH, type PromptCount } from "@oxbow/contract";
 import type { RemoteKind } from "../config.ts";
+import type { EngineAnswer } from "./answer.ts";
 import { createDialect } from "./dialect.ts";
-import { type EngineAnswer, readAnswer } from "./relay.ts";
+import { readAnswer } from "./relay.ts";
+import type { SendOptions } from "./send-options.ts";
 
 export interface Engine {
   readonly id: string;
@@ -56,20 +58,6 @@ export interface Engine {
 
   /** Remembers what a probe found: from here on calls say what its server understands. */
   learn(found: { prioritySupported: boolean }): void;
-}
-
-export interface SendOptions {
-  signal: AbortSignal;
-  /** Added to, or instead of, what is always sent. Lower case. */
-  headers?: Record<string, string>;
-  /** Of `body`. Without it: JSON. */
-  contentType?: string;
-  /** Our id of the model: the body says what the engine calls it, and the answer says our id again. */
-  model?: string;
-  /** Id of the caller's class in data/queue.yaml. Sent, in the engine's own way, when it is known to understand. */
-  priority?: string;
-  /** An opaque name of the account. */
-  tenant?: string;
 }
 
 /** Where an engine listens: a unix socket, or a base URL that ends in `/v1` as SDKs take it. */

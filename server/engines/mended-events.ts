@@ -2,9 +2,9 @@
 
 import { ApiError, createSseReader, errorBody, RelayedError, SSE_DONE, type SseEvent, sseEvent } from "@oxbow/contract";
 import type { RemoteKind } from "../config.ts";
+import type { EventStream, Frame } from "./answer.ts";
 import { createMending, type Mended } from "./mending.ts";
-import type { EventStream, Frame } from "./relay.ts";
-import type { Said } from "./say.ts";
+import type { Said } from "./said.ts";
 
 /** The events of a stream, read ahead by no more than what one read of the network brings. */
 export function mendedEvents(body: ReadableStream<Uint8Array>, said: Said, remote: RemoteKind): EventStream {

@@ -6,8 +6,9 @@ import { violationsOf as shapeViolations } from "../../test/oracle/oracle.ts";
 import { CHAT_STREAM_RULES, CHAT_WHOLE_RULES, FRAMING_RULES } from "../../test/rules.ts";
 import { deltasOf, type SeenStream, seenStream } from "../../test/stream.ts";
 import type { RemoteKind } from "../config.ts";
+import type { Frame } from "./answer.ts";
 import { createEngine } from "./engine.ts";
-import type { Frame } from "./relay.ts";
+import { readWhole } from "./relay.ts";
 import { REPAIRS } from "./repairs/repairs.ts";
 import { TOOL_CHOICES } from "./tool-choice.ts";
 
@@ -603,4 +604,54 @@ test("the transcripts of this file are those that the rules were tried on", () =
     );
     expect([name, violations(read(write(...chunks))).length > 0]).toEqual([name, true]);
   }
+});
+
+describe("an engine that counts what cannot be counted", () => {
+  const answer = (usage: object) => () =>
+    Response.json({
+      id: "a",
+      object: "chat.completion",
+      created: 1,
+      model: "m",
+      choices: [{ index: 0, message: { role: "assistant", content: "four words are here" }, finish_reason: "stop" }],
+      usage,
+    });
+
+  for (const wrong of [-5, 1e300, 1.5, 1e18, "7", null]) {
+    for (const repairs of [EVERY, []]) {
+      test(`${JSON.stringify(wrong)} tokens reach no ledger, ${repairs.length === 0 ? "unmended" : "mended"}`, async () => {
+        const body = { model: "m", messages: [{ role: "user", content: "Hello" }] };
+        const both = await call(answer({ prompt_tokens: wrong, completion_tokens: wrong }), body, repairs);
+        const one = await call(answer({ prompt_tokens: 3, completion_tokens: wrong }), body, repairs);
+        for (const got of [both, one]) {
+          if (got.kind !== "whole") throw new Error("not whole");
+          expect(Number.isInteger(got.usage!.prompt_tokens) && got.usage!.prompt_tokens > 0).toBe(true);
+          const out = got.usage!.completion_tokens;
+          expect(Number.isInteger(out) && out >= 0 && out < 100).toBe(true);
+          if (repairs.length === 0) continue;
+          const shown = (JSON.parse(Buffer.from(got.bytes).toString()) as { usage: Record<string, number> }).usage;
+          expect(shown.total_tokens).toBe(got.usage!.prompt_tokens + got.usage!.completion_tokens);
+        }
+      });
+    }
+  }
+});
+
+test("a whole answer without an end is given up before it takes the memory of all", async () => {
+  let sent = 0;
+  const endless = () =>
+    new Response(
+      new ReadableStream({
+        pull: (controller) => {
+          sent += 64;
+          controller.enqueue(new Uint8Array(64).fill(0x20));
+        },
+      }),
+      { headers: { "content-type": "application/json" } },
+    );
+  await expect(readWhole(endless(), 4_096)).rejects.toThrow("could not be understood");
+  expect(sent).toBeLessThan(10_000);
+  const said = new Response(new Uint8Array(5_000), { headers: { "content-length": "5000" } });
+  await expect(readWhole(said, 4_096)).rejects.toThrow("could not be understood");
+  expect((await readWhole(new Response(new Uint8Array(4_096)), 4_096)).length).toBe(4_096);
 });

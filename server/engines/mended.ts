@@ -3,12 +3,13 @@
 
 import { ApiError } from "@oxbow/contract";
 import type { RemoteKind } from "../config.ts";
+import type { EngineAnswer } from "./answer.ts";
 import { mendedEvents } from "./mended-events.ts";
 import { isError, mendWhole, parse } from "./mending.ts";
 import { remoteError } from "./refusals.ts";
-import { type EngineAnswer, readAnswer } from "./relay.ts";
+import { readAnswer, readWhole } from "./relay.ts";
 import { createTally } from "./repairs/tally.ts";
-import type { Said } from "./say.ts";
+import type { Said } from "./said.ts";
 
 /** Endpoints whose answers are JSON that we know. All others are passed on as they come. */
 const KNOWN = new Set(["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]);
@@ -25,15 +26,7 @@ export async function readMended(response: Response, said: Said, remote: RemoteK
     throw unusable("it streamed, and nobody asked for a stream");
   }
   if (isStream && response.body) return { kind: "stream", events: mendedEvents(response.body, said, remote) };
-  return mendedWhole(await bytesOf(response), said, remote);
-}
-
-async function bytesOf(response: Response): Promise<Uint8Array> {
-  try {
-    return await response.bytes();
-  } catch (cause) {
-    throw new ApiError("engine_failed", "The engine stopped in the middle of its answer. Try again.", { cause });
-  }
+  return mendedWhole(await readWhole(response), said, remote);
 }
 
 function mendedWhole(bytes: Uint8Array, said: Said, remote: RemoteKind): EngineAnswer {

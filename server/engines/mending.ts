@@ -3,11 +3,12 @@
 
 import { sseEvent } from "@oxbow/contract";
 import type { RemoteKind } from "../config.ts";
+import { choicesOf, isObject, type Json } from "./json.ts";
 import { remoteError } from "./refusals.ts";
-import { choicesOf, isObject, type Json, type StreamRepair } from "./repairs/repair.ts";
+import type { StreamRepair } from "./repairs/repair.ts";
 import { REPAIRS } from "./repairs/repairs.ts";
 import { createTally, type Tally } from "./repairs/tally.ts";
-import type { Said } from "./say.ts";
+import type { Said } from "./said.ts";
 
 /** What becomes of one event. */
 export interface Mended {

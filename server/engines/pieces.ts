@@ -2,7 +2,7 @@
 // back: the frame with the last byte exists only once the engine has ended well.
 
 import { ApiError } from "@oxbow/contract";
-import type { EventStream, Frame } from "./relay.ts";
+import type { EventStream, Frame } from "./answer.ts";
 
 export function readPieces(body: ReadableStream<Uint8Array>): EventStream {
   const reader = body.getReader();

@@ -30,8 +30,10 @@ const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 /**
  * Asks for everything once. Costs one token on a kind whose understanding of priorities only a call can tell. The engine
  * remembers what was found. Never throws: an engine that cannot be asked is not healthy.
+ *
+ * @param wanted our ids of the models that it is here for: the call is for one of these where its server has it
  */
-export async function probe(engine: Engine, signal: AbortSignal): Promise<Found> {
+export async function probe(engine: Engine, signal: AbortSignal, wanted: readonly string[] = []): Promise<Found> {
   const { remote } = engine;
   const [healthy, models, version, load] = await Promise.all([
     isHealthy(engine, signal),
@@ -40,7 +42,7 @@ export async function probe(engine: Engine, signal: AbortSignal): Promise<Found>
     readLoad(engine, signal),
   ]);
   const well = healthy && models !== null;
-  const prioritySupported = well && (await understandsPriority(engine, models, signal));
+  const prioritySupported = well && (await understandsPriority(engine, modelFor(engine, wanted, models), signal));
   engine.learn({ prioritySupported });
   return { healthy: well, models: models ?? [], version, metrics: load !== null, prioritySupported };
 }
@@ -118,12 +120,17 @@ async function versionOf(engine: Engine, remote: RemoteKind | null, signal: Abor
 
 const VERSION_LENGTH_MAX = 100;
 
+/** Its list may begin with what no call gets an answer from, such as a model that only makes vectors. */
+function modelFor(engine: Engine, wanted: readonly string[], models: readonly string[]): string | undefined {
+  const names = wanted.map((id) => engine.nameOf(id));
+  return names.find((name) => models.includes(name)) ?? models[0];
+}
+
 /** A field in a body is refused by some servers that do not schedule by it; a header field bothers nobody. */
-async function understandsPriority(engine: Engine, models: readonly string[], signal: AbortSignal): Promise<boolean> {
+async function understandsPriority(engine: Engine, model: string | undefined, signal: AbortSignal): Promise<boolean> {
   const rule = engine.remote?.priority;
   if (!rule) return false;
   if (rule.field === undefined) return true;
-  const [model] = models;
   if (model === undefined) return false;
   const body = { model, messages: [{ role: "user", content: "Hello" }], max_tokens: 1, [rule.field]: 1 };
   const bytes = new TextEncoder().encode(JSON.stringify(body));

@@ -2,7 +2,8 @@ import { afterAll, expect, test } from "bun:test";
 import { type AddressInfo, createServer } from "node:net";
 import { ApiError, RelayedError } from "@oxbow/contract";
 import fc from "fast-check";
-import { type EngineAnswer, type Frame, readAnswer } from "./relay.ts";
+import type { EngineAnswer, Frame } from "./answer.ts";
+import { readAnswer } from "./relay.ts";
 
 /** A real engine's side of the wire: answers with what the path names. */
 const answers = new Map<string, () => Response>();

@@ -3,39 +3,10 @@
 // rebuilds nothing.
 
 import { ApiError, SSE_DONE, type TokenCounts, USAGE_FIELD } from "@oxbow/contract";
+import type { EngineAnswer, EventStream, Frame } from "./answer.ts";
 import { type AnswerForm, answerFormOf } from "./answer-forms.ts";
 import { readPieces } from "./pieces.ts";
 import { errorOf, readRefusal } from "./refusals.ts";
-
-export type EngineAnswer =
-  /** JSON, or a short text of another type. */
-  | { kind: "whole"; bytes: Uint8Array; contentType: string; usage: TokenCounts | null }
-  | { kind: "stream"; events: EventStream }
-  /** Neither JSON nor events, as it comes: the last frame is the last byte, and exists once the engine has ended. */
-  | { kind: "bytes"; events: EventStream; contentType: string };
-
-/** One or more whole events, as they came. */
-export interface Frame {
-  bytes: Uint8Array;
-  /** How many choices the frame finishes: how often it holds a `finish_reason` that is a text. */
-  finishes: number;
-  /** The engine has said `[DONE]`, or an error: nothing follows. */
-  last: boolean;
-  /** The error event that is all the frame holds. */
-  error: Error | null;
-  /** What the engine said about tokens, if it did. Only of the last frame. */
-  usage: TokenCounts | null;
-}
-
-export interface EventStream {
-  /**
-   * The next frame; null after the last one.
-   * @throws ApiError `engine_interrupted` when the engine stops before its end
-   */
-  next(): Promise<Frame | null>;
-  /** Hangs up on the engine. */
-  cancel(): void;
-}
 
 /** Bytes of an event that has not ended yet: more than any engine means to send. */
 const EVENT_BYTES_MAX = 16 * 1024 * 1024;
@@ -56,18 +27,40 @@ export async function readAnswer(response: Response, path = ""): Promise<EngineA
   if (!isJson && form.bytes === "stream" && response.body) {
     return { kind: "bytes", events: readPieces(response.body), contentType: type };
   }
-  let bytes: Uint8Array;
-  try {
-    bytes = await response.bytes();
-  } catch (cause) {
-    throw new ApiError("engine_failed", "The engine stopped in the middle of its answer. Try again.", { cause });
-  }
+  const bytes = await readWhole(response);
   if (!isJson && form.bytes === "whole") return { kind: "whole", bytes, contentType: type, usage: null };
   if (!isJson || bytes[0] !== OPENING_BRACE || !endsObject(bytes) || startsWith(bytes, ERROR_BODY)) {
     throw new ApiError("engine_failed", "The engine's answer could not be understood. Try again.");
   }
   const usage = countsIn(bytes, lastIndexOf.call(bytes, USAGE));
   return { kind: "whole", bytes, contentType: "application/json", usage };
+}
+
+/** A whole answer: ten large images in base64, or 2,048 vectors, and half as much again. */
+const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
+
+/**
+ * The bytes of a whole answer. One without an end would take the memory of everybody's calls.
+ * @throws ApiError `engine_failed`
+ */
+export async function readWhole(response: Response, bytesMax = ANSWER_BYTES_MAX): Promise<Uint8Array> {
+  const said = Number(response.headers.get("content-length") ?? Number.NaN);
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  try {
+    if (said <= bytesMax) return await response.bytes();
+    for await (const part of said > bytesMax ? [] : (response.body ?? [])) {
+      parts.push(part);
+      size += part.length;
+      if (size > bytesMax) break;
+    }
+  } catch (cause) {
+    throw new ApiError("engine_failed", "The engine stopped in the middle of its answer. Try again.", { cause });
+  }
+  if (size <= bytesMax && !(said > bytesMax)) return Buffer.concat(parts);
+  void response.body?.cancel().catch(() => {}); // leaving the loop has hung up already, where it was entered
+  const cause = new Error(`its answer is longer than ${bytesMax} bytes`);
+  throw new ApiError("engine_failed", "The engine's answer could not be understood. Try again.", { cause });
 }
 
 const ascii = (text: string) => new TextEncoder().encode(text);
@@ -259,9 +252,9 @@ function countsIn(bytes: Uint8Array, from: number): TokenCounts | null {
   if (from < 0) return null;
   // Numbers only, and the first of each name: details with names of their own may follow.
   const text = textOf(bytes, from);
-  const prompt = /"(?:prompt|input)_tokens":\s*(\d+)/.exec(text)?.[1];
+  const prompt = /"(?:prompt|input)_tokens":\s*(\d{1,9})(?!\d)/.exec(text)?.[1];
   if (prompt === undefined) return null;
-  const completion = /"(?:completion|output)_tokens":\s*(\d+)/.exec(text)?.[1] ?? "0";
+  const completion = /"(?:completion|output)_tokens":\s*(\d{1,9})(?!\d)/.exec(text)?.[1] ?? "0";
   return { prompt_tokens: Number(prompt), completion_tokens: Number(completion) };
 }
 

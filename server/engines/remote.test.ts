@@ -221,6 +221,21 @@ vllm:gpu_cache_usage_perc{engine="1"} NaN
     expect(asked.at(-1)!.body.priority).toBeUndefined();
   });
 
+  test("asks about priorities with a model that the engine is here for, not with the first of its list", async () => {
+    well();
+    const ids = ["only-vectors", "org/Theirs-7B"];
+    answers.set("/v1/models", () => Response.json({ object: "list", data: ids.map((id) => ({ id })) }));
+    answers.set(CHAT, ({ body }) =>
+      body.model === "org/Theirs-7B"
+        ? Response.json(ANSWER)
+        : Response.json({ error: { message: "The model does not support Chat Completions API" } }, { status: 400 }),
+    );
+    const engine = engineOf("vllm");
+    expect((await probe(engine, signal, ["not-there", "ours"])).prioritySupported).toBe(true);
+    await engine.call(CHAT, bytes(call), { signal, model: "ours", priority: "high" });
+    expect(asked.at(-1)!.body.priority).toBe(20);
+  });
+
   test("of a server that is loading, or of none, says that it is not well", async () => {
     well();
     answers.set("/health", () => new Response("", { status: 503 }));

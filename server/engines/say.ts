@@ -4,25 +4,10 @@
 import { renameModel } from "@oxbow/contract";
 import type { PriorityRule, RemoteKind } from "../config.ts";
 import { CALL_REPAIRS } from "./call-repairs.ts";
-import type { SendOptions } from "./engine.ts";
+import type { Json } from "./json.ts";
+import type { Said } from "./said.ts";
+import type { SendOptions } from "./send-options.ts";
 import { chosen } from "./tool-choice.ts";
-
-type Json = Record<string, unknown>;
-
-/** A call as it goes out, and what its answer must be read by. */
-export interface Said {
-  path: string;
-  body: Uint8Array;
-  headers: Record<string, string>;
-  /** Our id of the model and its server's name of it; null where the caller of the engine did not say. */
-  model: string | null;
-  name: string | null;
-  /** The call, parsed; null when it is no JSON. */
-  asked: Json | null;
-  stream: boolean;
-  /** Whether the caller wants the token counts of a stream; we always do. */
-  wantsUsage: boolean;
-}
 
 export interface Speech {
   remote: RemoteKind;

@@ -103,7 +103,9 @@ export function createRemote(entry: EngineEntry, options: RemoteOptions): Host {
 
   /** @returns why it cannot be used, in a sentence; null: it can */
   async function attempt(): Promise<string | null> {
-    const found = await probe(engine, AbortSignal.any([end.signal, AbortSignal.timeout(PROBE_MS_MAX)]));
+    const signal = AbortSignal.any([end.signal, AbortSignal.timeout(PROBE_MS_MAX)]);
+    const ids = models.map((model) => model.id);
+    const found = await probe(engine, signal, ids);
     if (!found.healthy) return "It does not answer, or does not say that it is well.";
     const { version, metrics, prioritySupported } = found;
     told = { version, models: found.models.length, metrics, prioritySupported };

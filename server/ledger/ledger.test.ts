@@ -316,3 +316,21 @@ test("a file that is no ledger, or one of a newer version, is named in a line fo
   expect(await said()).toContain("newer version of Oxbow");
   expect(() => openUsage(home)).toThrow("newer version of Oxbow");
 });
+
+test("a count that is none stops nobody else's request, and the day can still be added up", async () => {
+  const home = newHome();
+  const ledger = await openLedger({ home, now });
+  const wrong = [1e300, -5, Number.NaN, Number.POSITIVE_INFINITY, 1e18, 100];
+  const entries = wrong.map(() => entryOf());
+  for (const entry of entries) ledger.reserve(entry);
+  await Promise.all(
+    entries.map(({ requestId }, index) =>
+      ledger.settle(requestId, { ...DONE, tokensIn: wrong[index]!, tokensOut: wrong[index]! }),
+    ),
+  );
+  expect(ledger.healthy()).toBe(true);
+  const totals = await ledger.usage.totals({});
+  expect(totals.requests).toBe(wrong.length);
+  expect(totals.tokensIn).toBe(2_000_000_100);
+  await ledger.close();
+});

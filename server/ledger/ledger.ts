@@ -182,10 +182,17 @@ function whole({ outcome, ...result }: Settled): Settled {
   const { firstTokenMs } = result;
   return {
     outcome,
-    tokensIn: Math.round(result.tokensIn),
-    tokensOut: Math.round(result.tokensOut),
+    tokensIn: count(result.tokensIn),
+    tokensOut: count(result.tokensOut),
     waitedMs: Math.round(result.waitedMs),
     firstTokenMs: firstTokenMs === null ? null : Math.round(firstTokenMs),
     durationMs: Math.round(result.durationMs),
   };
+}
+
+/** Each can be written, and a year of them added up: a number that cannot would stop the batch, and everybody in it. */
+const TOKENS_MAX = 1_000_000_000;
+
+function count(tokens: number): number {
+  return Number.isFinite(tokens) ? Math.min(Math.max(Math.round(tokens), 0), TOKENS_MAX) : 0;
 }

@@ -1,7 +1,7 @@
 // A call that is looked at a second time: its body, and its answer as it comes. It holds on to the bytes that are sent anyway,
 // up to a bound, and is read once the call has ended.
 
-import type { Ended } from "./traffic.ts";
+import type { Ended } from "./ended.ts";
 
 /** A call whose answer has begun. */
 export interface Begun {

@@ -1,7 +1,7 @@
 // What became of the calls on each side of a split: one row for each, and the sums that tell the sides apart. Names and
 // numbers alone.
 
-import type { Ended } from "./traffic.ts";
+import type { Ended } from "./ended.ts";
 
 /** One call, as the journal has it. */
 export interface SplitRow {

@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import type { TrafficTable } from "../config.ts";
 import { type Begun, type Copy, createCopy, type FirstAnswer } from "./copy.ts";
+import type { Ended } from "./ended.ts";
 import { createJournal, journalFiles, readJournal } from "./journal.ts";
 import { createMirrorLine, type MirrorCounts, type MirrorLine, type SendSecond } from "./mirror.ts";
 import { type MirrorRow, mirrorReport } from "./mirror-report.ts";
@@ -32,23 +33,6 @@ export interface TrafficOptions {
   /** Unix milliseconds. */
   now: () => number;
   log: { warn(fields: object, text: string): void };
-}
-
-/** A request that has ended, as far as a report speaks of it. */
-export interface Ended {
-  model: string;
-  /** The side of a split that it was on; "": it was on none. */
-  side: string;
-  engine: string;
-  status: number;
-  code: string;
-  outcome: string;
-  stream: boolean;
-  durationMs: number;
-  waitedMs: number | null;
-  firstTokenMs: number | null;
-  tokensIn: number;
-  tokensOut: number;
 }
 
 export type Traffic = ReturnType<typeof createTraffic>;

@@ -1,7 +1,8 @@
 // The form of embeddings: base64 when it was asked for, numbers when not. SDKs ask for base64 by themselves and some read
 // nothing else; others read only numbers.
 
-import { eachChunk, isObject, type Json, type Repair } from "./repair.ts";
+import { isObject, type Json } from "../json.ts";
+import { eachChunk, type Repair } from "./repair.ts";
 
 export const embeddings: Repair = {
   about: "Embeddings are base64 (little-endian, 32 bits) when the call asked for it, and numbers when not.",

@@ -1,8 +1,9 @@
 // Why a choice ended: one of the five reasons there are, once, as the last thing that is said of it.
 
 import { ApiError } from "@oxbow/contract";
-import type { Said } from "../say.ts";
-import { choicesOf, isObject, type Json, partOf, type Repair } from "./repair.ts";
+import { choicesOf, isObject, type Json, partOf } from "../json.ts";
+import type { Said } from "../said.ts";
+import type { Repair } from "./repair.ts";
 
 export const finish: Repair = {
   about:

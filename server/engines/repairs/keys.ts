@@ -1,8 +1,9 @@
 // Keys that clients break on when they are absent, null or of another type.
 
 import { newId } from "@oxbow/contract";
-import type { Said } from "../say.ts";
-import { choicesOf, eachChunk, isObject, type Json, type Repair } from "./repair.ts";
+import { choicesOf, isObject, type Json } from "../json.ts";
+import type { Said } from "../said.ts";
+import { eachChunk, type Repair } from "./repair.ts";
 
 export const keys: Repair = {
   about:

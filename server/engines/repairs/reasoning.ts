@@ -1,6 +1,7 @@
 // Where a model's reasoning stands: in `reasoning_content`, which is the one field that every SDK reads.
 
-import { choicesOf, eachChunk, type Json, partOf, type Repair } from "./repair.ts";
+import { choicesOf, type Json, partOf } from "../json.ts";
+import { eachChunk, type Repair } from "./repair.ts";
 
 export const reasoning: Repair = {
   about: "Reasoning in `reasoning` or `thinking` moves to `reasoning_content`.",

@@ -1,10 +1,9 @@
 // What a repair is: one thing that engines get wrong, and how it is put right, in the chunks of a stream and in whole
 // answers. A repair leaves alone what is right: then the engine's own bytes pass.
 
-import type { Said } from "../say.ts";
+import type { Json } from "../json.ts";
+import type { Said } from "../said.ts";
 import type { Tally } from "./tally.ts";
-
-export type Json = Record<string, unknown>;
 
 export interface Repair {
   /** For docs/engines.md: what engines get wrong, and what becomes of it. */
@@ -23,20 +22,6 @@ export interface StreamRepair {
   chunk(chunk: Json, changed: () => void): Json[];
   /** What is still owed when the engine has said everything. */
   end?(): Json[];
-}
-
-/** The choices of a chunk or an answer; none when there is no list of them. */
-export function choicesOf(document: Json): Json[] {
-  return Array.isArray(document.choices) ? document.choices.filter(isObject) : [];
-}
-
-/** What of a choice says something: the `delta` of a chunk, the `message` of an answer. */
-export function partOf(choice: Json, name: "delta" | "message"): Json | null {
-  return isObject(choice[name]) ? choice[name] : null;
-}
-
-export function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** A stream repair that mends chunks one by one and never makes more or fewer of them. */

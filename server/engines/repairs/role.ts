@@ -1,6 +1,7 @@
 // The role of a choice: in its first delta, and only there. Helpers of SDKs join what comes twice.
 
-import { choicesOf, eachChunk, partOf, type Repair } from "./repair.ts";
+import { choicesOf, partOf } from "../json.ts";
+import { eachChunk, type Repair } from "./repair.ts";
 
 export const role: Repair = {
   about: "`role` stands in the first delta of each choice and in no other; absent, null or empty it is supplied.",

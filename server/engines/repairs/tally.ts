@@ -3,8 +3,8 @@
 // it for prose in Latin letters, and above it for other scripts.
 
 import type { TokenCounts } from "@oxbow/contract";
-import type { Said } from "../say.ts";
-import { choicesOf, isObject, type Json, partOf } from "./repair.ts";
+import { choicesOf, isObject, type Json, partOf } from "../json.ts";
+import type { Said } from "../said.ts";
 
 export interface Tally {
   /** Looks at a chunk or a whole answer, as the engine sent it. */
@@ -15,6 +15,13 @@ export interface Tally {
 }
 
 const BYTES_PER_TOKEN = 4;
+/** More than any answer has: what an engine says beyond it is no count, and a ledger of such could not be added up. */
+const TOKENS_MAX = 1_000_000_000;
+
+/** A whole number that tokens can have; engines have been made that say others. */
+export function isCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= TOKENS_MAX;
+}
 
 export function createTally(said: Said): Tally {
   let usage: Json | null = null;
@@ -22,15 +29,15 @@ export function createTally(said: Said): Tally {
   return {
     see(document) {
       // Some engines say it again with each chunk: the last word counts.
-      if (isObject(document.usage) && typeof document.usage.prompt_tokens === "number") usage = document.usage;
+      if (isObject(document.usage) && isCount(document.usage.prompt_tokens)) usage = document.usage;
       for (const choice of choicesOf(document)) estimated += tokensOf(choice);
     },
     counts() {
       const prompt = usage?.prompt_tokens;
       const completion = usage?.completion_tokens;
       return {
-        prompt_tokens: typeof prompt === "number" ? prompt : promptTokens(said),
-        completion_tokens: typeof completion === "number" ? completion : usage ? 0 : estimated,
+        prompt_tokens: isCount(prompt) ? prompt : promptTokens(said),
+        completion_tokens: isCount(completion) ? completion : usage && typeof completion !== "number" ? 0 : estimated,
       };
     },
     said: () => usage,

@@ -1,6 +1,7 @@
 // Reasoning that an engine leaves in the text, between <think> and </think> at its beginning.
 
-import { choicesOf, chunkWith, eachChunk, type Json, partOf, type Repair } from "./repair.ts";
+import { choicesOf, type Json, partOf } from "../json.ts";
+import { chunkWith, eachChunk, type Repair } from "./repair.ts";
 
 export const think: Repair = {
   about: "What stands between `<think>` and `</think>` at the beginning of the text moves to `reasoning_content`.",

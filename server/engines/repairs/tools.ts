@@ -2,7 +2,8 @@
 // but more of its arguments; helpers of SDKs join whatever else is repeated, and throw on what is absent.
 
 import { newToolCallId } from "@oxbow/contract";
-import { choicesOf, chunkWith, eachChunk, isObject, type Json, partOf, type Repair } from "./repair.ts";
+import { choicesOf, isObject, type Json, partOf } from "../json.ts";
+import { chunkWith, eachChunk, type Repair } from "./repair.ts";
 
 export const tools: Repair = {
   about:

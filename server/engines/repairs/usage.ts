@@ -1,7 +1,8 @@
 // What an answer cost: told once, in a chunk of its own before the end of the stream, to those who asked.
 
-import { choicesOf, isObject, type Json, type Repair } from "./repair.ts";
-import type { Tally } from "./tally.ts";
+import { choicesOf, isObject, type Json } from "../json.ts";
+import type { Repair } from "./repair.ts";
+import { isCount, type Tally } from "./tally.ts";
 
 export const usage: Repair = {
   about:
@@ -33,7 +34,10 @@ export const usage: Repair = {
   },
 
   whole(answer, { path }, tally) {
-    if (isObject(answer.usage) && typeof answer.usage.prompt_tokens === "number") return sumsSupplied(answer.usage);
+    const { usage } = answer;
+    const { completion_tokens: said } = isObject(usage) ? usage : {};
+    if (isObject(usage) && isCount(usage.prompt_tokens) && (said === undefined || said === null || isCount(said)))
+      return sumsSupplied(usage);
     const { completion_tokens, ...rest } = countsOf(tally);
     answer.usage = path === "/v1/embeddings" ? { ...rest, total_tokens: rest.prompt_tokens } : countsOf(tally);
     return completion_tokens !== undefined;
