@@ -238,7 +238,15 @@ test("a wish for some of the engines is met while one of them is there", () => {
   // Tried and failed there: anywhere else will do.
   expect(place({ within: "engine:e1", not: new Set(["e1"]) })).toBeNull(); // the others are full
   expect(place({ within: "engine:nobody" })?.replica.entry.id).toBe("e1");
-  for (const index of [0, 2]) said[index]!.state = { state: "failed", reason: "gone" };
+  for (const each of said) each.state = { state: "failed", reason: "gone" };
   expect(refusalOf(() => place({ within: "tag:new" })).row).toBe("model_failed");
   expect(openTo(replicas, undefined)).toHaveLength(3);
+});
+
+test("a wish for an engine that is gone waits for nothing while another is there", () => {
+  const { place, said } = groupOf({}, {});
+  said[0]!.state = { state: "loading", progress: 0, reason: "nobody answers" };
+  expect(place({ within: "engine:e0" })?.replica.entry.id).toBe("e1");
+  said[1]!.state = { state: "loading", progress: 0 };
+  expect(refusalOf(() => place({ within: "engine:e0" }))).toMatchObject({ row: "model_not_ready", retryAfterMs: 700 });
 });

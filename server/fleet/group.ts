@@ -65,13 +65,21 @@ export function placeIn(
   return chosen && release ? { replica: chosen.replica, release } : null;
 }
 
-/** Those that `within` names; all of them when none of those is left: an engine that is gone takes nobody along. */
+/**
+ * Those that `within` names; all of them when none of those is left, or none is there while another one is: an engine that
+ * is gone takes nobody along.
+ */
 function narrowed(pool: Replica[], { within, not }: Wish): Replica[] {
   if (within === undefined) return pool;
   const isNamed = ({ id, tags }: Replica["entry"]) =>
     within === `engine:${id}` || tags.some((tag) => within === `tag:${tag}`);
   const named = pool.filter(({ entry }) => isNamed(entry) && !not?.has(entry.id));
-  return named.length > 0 ? named : pool;
+  if (named.length === 0) return pool;
+  const isThere = ({ host }: Replica) => host.state().state === "warm";
+  if (named.some(isThere) || !pool.some(isThere)) return named;
+  // It may only be cold: then the next call finds it.
+  for (const { host } of named) host.warm();
+  return pool;
 }
 
 /** Those that calls of this account may go to. */
