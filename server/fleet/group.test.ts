@@ -247,6 +247,7 @@ test("a wish for an engine that is gone waits for nothing while another is there
   const { place, said } = groupOf({}, {});
   said[0]!.state = { state: "loading", progress: 0, reason: "nobody answers" };
   expect(place({ within: "engine:e0" })?.replica.entry.id).toBe("e1");
-  said[1]!.state = { state: "loading", progress: 0 };
+  // One that has only begun is waited for.
+  said[0]!.state = { state: "loading", progress: 0 };
   expect(refusalOf(() => place({ within: "engine:e0" }))).toMatchObject({ row: "model_not_ready", retryAfterMs: 700 });
 });

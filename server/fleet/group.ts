@@ -66,8 +66,8 @@ export function placeIn(
 }
 
 /**
- * Those that `within` names; all of them when none of those is left, or none is there while another one is: an engine that
- * is gone takes nobody along.
+ * Those that `within` names; all of them when none of those is left, or all of those are gone while another one is there. One
+ * that is loaded for the first time, or again because it was cold, is waited for.
  */
 function narrowed(pool: Replica[], { within, not }: Wish): Replica[] {
   if (within === undefined) return pool;
@@ -76,10 +76,13 @@ function narrowed(pool: Replica[], { within, not }: Wish): Replica[] {
   const named = pool.filter(({ entry }) => isNamed(entry) && !not?.has(entry.id));
   if (named.length === 0) return pool;
   const isThere = ({ host }: Replica) => host.state().state === "warm";
-  if (named.some(isThere) || !pool.some(isThere)) return named;
-  // It may only be cold: then the next call finds it.
-  for (const { host } of named) host.warm();
-  return pool;
+  return named.every(isGone) && pool.some(isThere) ? pool : named;
+}
+
+/** Failed, or lost and not back yet. */
+function isGone({ host }: Replica): boolean {
+  const state = host.state();
+  return state.state === "failed" || (state.state === "loading" && state.reason !== undefined);
 }
 
 /** Those that calls of this account may go to. */
