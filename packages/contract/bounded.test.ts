@@ -80,5 +80,7 @@ test.each([
 ])("%s that is no JSON is named, with its address and nothing of its query", async (type, text, words) => {
   const answer = await ask("/page?token=secret", (socket) => socket.end(whole(text, type)));
   const error = await readJson(answer, 1_000).catch((thrown) => thrown);
-  expect((error as Error).message).toBe(`${origin}/page ${words.startsWith("answered") ? words : `answered with ${words}`}`);
+  expect((error as Error).message).toBe(
+    `${origin}/page ${words.startsWith("answered") ? words : `answered with ${words}`}`,
+  );
 });
