@@ -8,6 +8,7 @@
 //    get their turn, so a long answer is made of many jobs.
 
 import type { WorkerModel } from "@oxbow/contract";
+import type { Served } from "@oxbow/worker";
 import type { Inference } from "../inference-thread.ts";
 import type { OnnxOptions } from "../options.ts";
 
@@ -66,26 +67,3 @@ export interface Host {
 
 /** @throws UnusableModel as `loadJobs` */
 export type OpenRoutes = (host: Host) => Promise<Served>;
-
-export interface Served {
-  /** What is answered, by path: always POST. */
-  routes: Record<string, Route>;
-  /** Exact tokens of the prompts of such calls, by path. */
-  counts?: Record<string, (body: Record<string, unknown>) => number | Promise<number>>;
-  /** Added to the metrics of the worker. */
-  samples?(): Sample[];
-}
-
-/**
- * Answers one call. Errors that the caller is to see are thrown as ApiError; anything else becomes an `internal_error`.
- * `request.signal` fires when the caller is gone.
- */
-export type Route = (request: Request) => Promise<Response>;
-
-export interface Sample {
-  type: "gauge" | "counter";
-  /** Without the prefix `oxbow_onnx_`. */
-  name: string;
-  help: string;
-  value: number;
-}
