@@ -265,7 +265,7 @@ export interface QueueClass {
 export interface ConfigOptions extends SettingsOptions {
   /** A folder with the operator's own tables, in place of `OXBOW_DATA`. */
   dataDir?: string | undefined;
-  /** The API keys of engines are in the environment of the server, and this is none. */
+  /** For a command beside the server: what the server's environment says, keys of engines above all, is not known here. */
   keysElsewhere?: boolean;
 }
 
@@ -277,21 +277,21 @@ export function loadConfig(options: ConfigOptions): Config {
   const plans = readPlans(dataDir, models);
   const queue = queueOf(readTable(dataDir, "queue", readQueue), settings.limits);
   checkNames(models, labelOf(dataDir, "models"));
-  const { kinds, engines, pools } = readEngines({
-    ...settings,
-    dataDir,
-    models,
-    env: options.keysElsewhere ? null : options.env,
-  });
-  const exists = (entry: { when?: "simulate" }) => settings.simulate || entry.when === undefined;
-  const served = models.filter(exists).map(modelOf);
+  const beside = options.keysElsewhere === true;
+  const sources = { ...settings, dataDir, models, env: beside ? null : options.env };
+  const { kinds, engines, pools } = readEngines(sources);
+  const served = models.filter((row) => settings.simulate || row.when === undefined).map(modelOf);
+  // Whether the server simulates is not known beside it: there a table may name what only a simulation has.
+  const known = beside
+    ? { models, engines: readEngines({ ...sources, simulate: true }).engines }
+    : { models: served, engines };
   return freeze({
     version: project.version,
     dataDir,
     ...settings,
     ...plans,
     models: served,
-    traffic: readTraffic(dataDir, served, engines.filter(exists)),
+    traffic: readTraffic(dataDir, known.models, known.engines),
     kinds,
     pools,
     engines,

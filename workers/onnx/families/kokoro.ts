@@ -11,8 +11,8 @@ import {
   speechEvents,
   voiceOf,
 } from "@oxbow/contract";
-import { refuseOtherModels } from "../http.ts";
-import type { Host, Served } from "./family.ts";
+import { refuseOtherModels, type Served } from "@oxbow/worker";
+import type { Host } from "./family.ts";
 import type { KokoroInfo, Said, SayAsk } from "./kokoro-jobs.ts";
 import { piecesOf } from "./kokoro-text.ts";
 

@@ -18,8 +18,8 @@ import {
   transcriptEvents,
   writeTranscript,
 } from "@oxbow/contract";
-import { refuseOtherModels } from "../http.ts";
-import type { Host, Served } from "./family.ts";
+import { refuseOtherModels, type Served } from "@oxbow/worker";
+import type { Host } from "./family.ts";
 import type { HeardWindow, WhisperInfo, WindowAsk } from "./whisper-jobs.ts";
 import { SAMPLE_RATE, WINDOW_SAMPLES } from "./whisper-mel.ts";
 import { createTextStream } from "./whisper-text.ts";
