@@ -33,9 +33,11 @@ export interface Loaded {
   info: unknown;
 }
 
-/** Input and output travel between threads: plain values and typed arrays. */
-// biome-ignore lint/suspicious/noExplicitAny: each job knows its own input, and the registry holds them all
-export type Job = (input: any, context: JobContext) => Result | Promise<Result>;
+/**
+ * Input and output travel between threads: plain values and typed arrays. Each job knows its own input, which its routes
+ * send; who holds jobs of all kinds can hand none of them anything, and the inference thread says so where it does.
+ */
+export type Job = (input: never, context: JobContext) => Result | Promise<Result>;
 
 export interface Result {
   output: unknown;
