@@ -80,16 +80,6 @@ export async function start(options: StartOptions): Promise<void> {
     now: Date.now,
   });
   accounts.checkPlans(plans.list());
-  process.on("SIGHUP", () => {
-    try {
-      traffic.apply(readTraffic(config.dataDir, config.models, fleet.engines()));
-    } catch (error) {
-      log.error(
-        {},
-        `traffic.yaml not reloaded, what was in force stays: ${error instanceof Error ? error.message : error}`,
-      );
-    }
-  });
 
   const weights = createWeights({
     home: config.home,
@@ -126,23 +116,6 @@ export async function start(options: StartOptions): Promise<void> {
   });
   fleet.onFree(admission.pump);
   const engines = createEngines({ ...config, env: options.env });
-  reload = createReload({
-    home: config.home,
-    tables: [
-      {
-        name: "plans",
-        read: () => plans.reload((table) => accounts.checkPlans(table.plans)),
-        inForce: () => plans.list().map(({ id, version }) => `${id}@${version}`),
-      },
-      {
-        name: "engines",
-        read: () => engines.reload(fleet.apply),
-        inForce: () => engines.table().engines.map(({ id }) => id),
-      },
-    ],
-    now: Date.now,
-    log,
-  });
   const media = createMedia({
     fetch: { enabled: config.fetchUrls, allowed: config.fetchAllow, msMax: config.limits.fetchMsMax },
     blobs: {
@@ -167,6 +140,29 @@ export async function start(options: StartOptions): Promise<void> {
     }),
     answerMsMax: config.limits.answerMsMax,
     random: Math.random,
+    now: Date.now,
+    log,
+  });
+  reload = createReload({
+    home: config.home,
+    tables: [
+      {
+        name: "plans",
+        read: () => plans.reload((table) => accounts.checkPlans(table.plans)),
+        inForce: () => plans.list().map(({ id, version }) => `${id}@${version}`),
+      },
+      {
+        name: "engines",
+        read: () => engines.reload(fleet.apply),
+        inForce: () => engines.table().engines.map(({ id }) => id),
+      },
+      {
+        // After the engines: its entries name some of them.
+        name: "traffic",
+        read: () => traffic.apply(readTraffic(config.dataDir, config.models, fleet.engines())),
+        inForce: traffic.inForce,
+      },
+    ],
     now: Date.now,
     log,
   });

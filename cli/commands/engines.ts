@@ -262,16 +262,20 @@ async function reload(options: Common, env: Env): Promise<void> {
 
 /** The engines that there are, and the file that changes them. */
 async function openTable(options: Common, env: Env) {
-  const { loadConfig, readEngines } = await import("../../server/config.ts");
+  const { loadConfig, readEngines, readTraffic } = await import("../../server/config.ts");
   const { openOwnEngines } = await import("../own-engines.ts");
-  const config = loadConfig({ env, home: options.home, keysElsewhere: true });
   // The catalogue is known, and whether a key is there is for the server's environment to say.
-  const sources = { ...config, simulate: true, env: null };
+  const config = loadConfig({ env, home: options.home, simulate: true, keysElsewhere: true });
+  const sources = { ...config, env: null };
   const own = openOwnEngines(config.home);
   return {
     own,
-    read: (text?: string, keys: Env | null = null) =>
-      readEngines({ ...sources, env: keys, ...(text === undefined ? {} : { own: text }) }),
+    read(text?: string, keys: Env | null = null) {
+      const table = readEngines({ ...sources, env: keys, ...(text === undefined ? {} : { own: text }) });
+      // An engine that traffic.yaml names must be there: without it the next start would be refused.
+      readTraffic(config.dataDir, config.models, table.engines);
+      return table;
+    },
     given: (id: string) => readEngines({ ...sources, own: "" }).engines.some((each) => each.id === id),
   };
 }

@@ -13,7 +13,6 @@ import type { Traffic } from "../traffic/traffic.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { RetryBudget } from "./failover.ts";
 import type { Holds } from "./holds.ts";
-import type { Running } from "./idempotency.ts";
 import type { Pulse } from "./pulse.ts";
 
 export interface Rooms {
@@ -34,7 +33,8 @@ export interface Rooms {
   publicUrl: string | null;
   catalogue: Catalogue;
   pulse: Pulse;
-  running: Running;
+  /** Body hashes of the calls that run under an Idempotency-Key, by account and key. */
+  running: Map<string, string>;
   holds: Pick<Holds, "open">;
   retries: RetryBudget;
   limits: Limits;
