@@ -38,6 +38,12 @@ export interface FailoverOptions {
   signal: AbortSignal;
   /** Until the answer begins, for one engine; null: the call's own time is all there is. */
   beginMsMax: number | null;
+  /** How long the call stays in line altogether, once an engine has said that it takes no more. */
+  busyMsMax: number;
+  /** Whether another engine may take the call where one takes no more. */
+  shared: boolean;
+  /** Monotonic ms. */
+  now: () => number;
   /** An engine is asked now: for the first time, or again. */
   onAsk: () => void;
   /** It failed, and the call goes to another one or waits for its turn. */
@@ -48,19 +54,21 @@ export interface FailoverOptions {
  * Asks the engine of the seat, and after a failure decides in this order:
  *  1. the caller is gone, the failure is his mistake or would come again, or the engine makes up failures on order: tell;
  *  2. for the first time, and within the budget, another engine has a free slot: ask that one;
- *  3. nobody was there, or the engine takes no more: stand in line again, as long as the class may wait; the connection was
- *     cut: the same, once;
- *  4. tell.
+ *  3. nobody was there: stand in line again, as long as the class may wait; the connection was cut: the same, once;
+ *  4. the engine takes no more: stand in line again, for `busyMsMax` in all; not at all, when no other engine is there and
+ *     it says that it will take longer;
+ *  5. tell.
  *
  * @param ask resolves when the answer has begun. Its signal ends the answer too, for as long as it lasts
  * @throws ApiError, RelayedError; the signal's reason
  */
 export async function withFailover<T>(
-  { seat, budget, signal, beginMsMax, onAsk, onRetry }: FailoverOptions,
+  { seat, budget, signal, beginMsMax, busyMsMax, shared, now, onAsk, onRetry }: FailoverOptions,
   ask: (engine: Engine, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   budget.earn();
   let repeated = false;
+  let busyUntil: number | null = null;
   for (;;) {
     const { engine } = seat;
     onAsk();
@@ -81,16 +89,30 @@ export async function withFailover<T>(
         onRetry(); // 2
         continue;
       }
-      if (again === "elsewhere" || (again === "anywhere" && repeated)) throw told(error); // 4
+      if (again === "elsewhere" || (again === "anywhere" && repeated)) throw told(error); // 5
       repeated ||= again === "anywhere";
+      if (again !== "soon") {
+        onRetry();
+        await seat.again(); // 3
+        continue;
+      }
+      busyUntil ??= now() + busyMsMax;
+      const leftMs = busyUntil - now();
+      const wantsMs = retryAfterOf(fate);
+      if (leftMs <= 0 || (!shared && wantsMs > leftMs)) throw busy(wantsMs, error); // 5
       onRetry();
-      await seat.again(); // 3
+      await seat.again(leftMs).catch((late) => {
+        throw isLate(late) ? busy(wantsMs, error) : late;
+      }); // 4
     }
   }
 }
 
-/** Whether the same call may be sent again: to another engine only, to any, or to any however often. */
-type Again = "never" | "elsewhere" | "anywhere" | "later";
+/**
+ * Whether the same call may be sent again: to another engine only, to any, to any however often as long as its class may
+ * wait, or in a moment and not later.
+ */
+type Again = "never" | "elsewhere" | "anywhere" | "later" | "soon";
 
 function repeatsAs(error: unknown, fate: Outcome | null, engine: Engine): Again {
   // Nobody listens yet, or a worker that is still loading does: nothing of the call was seen.
@@ -102,7 +124,7 @@ function repeatsAs(error: unknown, fate: Outcome | null, engine: Engine): Again 
     case "unreachable":
       return "anywhere";
     case "busy":
-      return "later";
+      return "soon";
     case "silent":
       return "elsewhere";
     case "failed":
@@ -160,9 +182,29 @@ function isCut(cause: unknown): boolean {
 }
 
 function isBetweenLives(error: unknown): boolean {
+  if (error instanceof ApiError) return error.row === "model_not_ready";
   if (error instanceof RelayedError) return error.body.error.code === ERRORS.model_not_ready.code;
   return error instanceof EngineUnreachable && (error.cause as { code?: unknown } | undefined)?.code !== "ECONNRESET";
 }
+
+function retryAfterOf(fate: Outcome | null): number {
+  return (fate?.kind === "busy" ? fate.retryAfterMs : undefined) ?? 0;
+}
+
+function isLate(error: unknown): boolean {
+  return error instanceof ApiError && error.row === "queue_timeout";
+}
+
+/** What the caller hears of an engine that takes no more: its limits are not his, and he is not the one who broke them. */
+function busy(retryAfterMs: number, cause: unknown): ApiError {
+  const waitMs = Math.min(BUSY_RETRY_MS_MAX, Math.max(BUSY_RETRY_MS_MIN, retryAfterMs));
+  const text = `The engine takes no more calls for now. Try again in ${Math.ceil(waitMs / 1000)} s.`;
+  return new ApiError("queue_timeout", text, { cause, retryAfterMs: waitMs });
+}
+
+/** SDKs wait as long as they are told up to a minute, and take more for never. */
+const BUSY_RETRY_MS_MIN = 1_000;
+const BUSY_RETRY_MS_MAX = 60_000;
 
 /** What the caller hears. */
 function told(error: unknown): unknown {
