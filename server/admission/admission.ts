@@ -5,10 +5,10 @@ import { ApiError } from "@oxbow/contract";
 import type { Model, Plan } from "../config.ts";
 import { rateLimitHeaders } from "./headers.ts";
 import { createLimits, type LimitsOptions, type Reservation, type RuleName } from "./limits.ts";
-import { checkCall, checkMeasures, type Length, type Measure, type Size } from "./plan-rules.ts";
+import { checkCall, checkMeasures, type Length, type Size } from "./plan-rules.ts";
 import { createQueues, type QueuesOptions, type Seat } from "./queues.ts";
 import { limitReached, type Random } from "./refusals.ts";
-import { type Caller, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
+import { type Caller, type Measure, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
 
 export type { Reservation } from "./limits.ts";
 export type { ModelQueue, Seat } from "./queues.ts";
