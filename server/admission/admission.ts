@@ -8,7 +8,7 @@ import { createLimits, type LimitsOptions, type Reservation, type RuleName } fro
 import { checkCall, type Length, type Size } from "./plan-rules.ts";
 import { createQueues, type QueuesOptions, type Seat } from "./queues.ts";
 import { limitReached, type Random } from "./refusals.ts";
-import { type Caller, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
+import { type Caller, limitsIn, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
 
 export type { Reservation } from "./limits.ts";
 export type { ModelQueue, Seat } from "./queues.ts";
@@ -143,6 +143,9 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
 
     /** How the caller stands, in numbers. */
     state: (caller: Caller) => limits.state(rulesOf(termsOf(caller, plans(), now()), 1)),
+
+    /** What holds for the caller's account. */
+    limitsOf: (caller: Caller) => limitsIn(termsOf(caller, plans(), now())),
 
     /** Lets those who wait for `model` go, as far as there are slots. To be called whenever one becomes free. */
     pump: queues.pump,
