@@ -3,7 +3,7 @@
 
 import { ApiError, ERRORS, RelayedError } from "@oxbow/contract";
 import type { Seat } from "../admission/admission.ts";
-import { type Engine, EngineStatus, EngineUnreachable, type Outcome } from "../fleet/fleet.ts";
+import { type Engine, EngineStatus, EngineUnreachable, type Outcome, type Signs } from "../fleet/fleet.ts";
 
 /** Calls may be sent a second time as long as that is a small part of all: else repeats would bring down what is left. */
 export interface RetryBudget {
@@ -36,8 +36,12 @@ export interface FailoverOptions {
   budget: RetryBudget;
   /** Of the call: the caller has hung up, or its time is over. */
   signal: AbortSignal;
-  /** Until the answer begins, for one engine; null: the call's own time is all there is. */
-  beginMsMax: number | null;
+  /** Silence of an engine after which nothing is expected of it any more; ms. */
+  silentMsMax: number;
+  /** Whether an answer that is well must begin within that time: one that comes as a whole begins when it is there. */
+  streams: boolean;
+  /** What an engine shows of itself beside this call. */
+  signs: (engine: Engine) => Signs;
   /** An engine is asked now: for the first time, or again. */
   onAsk: () => void;
   /** It failed, and the call goes to another one or waits for its turn. */
@@ -52,39 +56,59 @@ export interface FailoverOptions {
  *     cut: the same, once;
  *  4. tell.
  *
+ * While an engine is silent, 2. comes as soon as it is known to be gone or was sent off, or has shown no sign of life for
+ * `silentMsMax`: when there is no other engine, it may still answer.
+ *
  * @param ask resolves when the answer has begun. Its signal ends the answer too, for as long as it lasts
  * @throws ApiError, RelayedError; the signal's reason
  */
 export async function withFailover<T>(
-  { seat, budget, signal, beginMsMax, onAsk, onRetry }: FailoverOptions,
+  { seat, budget, signal, onAsk, onRetry, ...patience }: FailoverOptions,
   ask: (engine: Engine, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   budget.earn();
   let repeated = false;
+  const repeat = () => {
+    budget.spend();
+    repeated = true;
+    onRetry();
+  };
+  const elsewhere = (outcome?: Outcome) => !repeated && budget.left() && seat.move(new Set([seat.engine.id]), outcome);
   for (;;) {
     const { engine } = seat;
     onAsk();
+    const attempt = createAttempt(signal);
+    const watched = watch({ engine, giveUp: attempt.giveUp, elsewhere, ...patience });
     try {
-      const answer = await (beginMsMax === null ? ask(engine, signal) : inTime(ask, engine, signal, beginMsMax));
-      seat.report({ kind: "ok" });
-      return answer;
-    } catch (error) {
-      if (signal.aborted) throw signal.reason ?? error;
+      const answer = await ask(engine, attempt.signal);
+      if (!watched.left()) {
+        seat.report({ kind: "ok" });
+        return answer;
+      }
+      repeat(); // what came at the last moment was hung up on
+    } catch (thrown) {
+      attempt.forget();
+      if (signal.aborted) throw signal.reason ?? thrown;
+      if (watched.left()) {
+        repeat();
+        continue;
+      }
+      const error = attempt.signal.aborted ? attempt.signal.reason : thrown;
       const fate = fateOf(error);
       // The failures of one that makes them up are no failures, but nobody makes up that nobody is there.
       if (fate !== null && (!engine.simulated || error instanceof EngineUnreachable)) seat.report(fate);
       const again = repeatsAs(error, fate, engine); // 1
       if (again === "never") throw told(error);
-      if (!repeated && budget.left() && seat.move(new Set([engine.id]))) {
-        budget.spend();
-        repeated = true;
-        onRetry(); // 2
+      if (elsewhere()) {
+        repeat(); // 2
         continue;
       }
       if (again === "elsewhere" || (again === "anywhere" && repeated)) throw told(error); // 4
       repeated ||= again === "anywhere";
       onRetry();
       await seat.again(); // 3
+    } finally {
+      watched.rest();
     }
   }
 }
@@ -176,38 +200,64 @@ function told(error: unknown): unknown {
 /** A worker is back after about this long. */
 const UNREACHABLE_RETRY_MS = 1_000;
 
-/** With a deadline of its own for the beginning of the answer; the signal that it gives lasts as long as the answer. */
-async function inTime<T>(
-  ask: (engine: Engine, signal: AbortSignal) => Promise<T>,
-  engine: Engine,
-  signal: AbortSignal,
-  ms: number,
-): Promise<T> {
-  const attempt = createAttempt(signal, ms);
-  try {
-    return await ask(engine, attempt.signal);
-  } catch (error) {
-    attempt.leave();
-    throw attempt.signal.aborted && !signal.aborted ? attempt.signal.reason : error;
-  } finally {
-    attempt.rest();
-  }
-}
-
 /**
- * A signal that ends with another one, or after `ms`. In a function of its own, because what listens here lives as long as
- * the answer: beside `ask` it would keep the call, prompt and all, in memory for as long.
+ * The signal of one attempt: it ends with that of the call, or when the engine is given up. In a function of its own, because
+ * what listens here lives as long as the answer: beside `ask` it would keep the call, prompt and all, in memory for as long.
  */
-function createAttempt(signal: AbortSignal, ms: number) {
+function createAttempt(signal: AbortSignal) {
   const controller = new AbortController();
   const end = () => controller.abort(signal.reason);
   signal.addEventListener("abort", end);
-  const text = `The engine said nothing for ${ms / 1000} s. Try again.`;
-  const timer = setTimeout(() => controller.abort(new ApiError("engine_timeout", text)), ms);
   return {
     signal: controller.signal,
-    /** The answer has begun. */
+    giveUp: (ms: number) =>
+      controller.abort(new ApiError("engine_timeout", `The engine said nothing for ${ms / 1000} s. Try again.`)),
+    forget: () => signal.removeEventListener("abort", end),
+  };
+}
+
+/** Between two looks at an engine from which nothing comes. */
+const WATCH_MS = 1_000;
+
+interface WatchOptions extends Pick<FailoverOptions, "silentMsMax" | "streams" | "signs"> {
+  engine: Engine;
+  giveUp: (ms: number) => void;
+  /** Exchanges the slot for one of another engine. @returns false: there is none */
+  elsewhere: (outcome?: Outcome) => boolean;
+}
+
+/** Watches an engine that was asked, until its answer begins. */
+function watch({ engine, silentMsMax, streams, signs, giveUp, elsewhere }: WatchOptions) {
+  const since = performance.now();
+  let left = false;
+  let timer = setTimeout(look, Math.min(WATCH_MS, silentMsMax));
+
+  function look(): void {
+    const waitedMs = performance.now() - since;
+    const late = streams && waitedMs >= silentMsMax;
+    left = !late && !engine.simulated && shouldLeave(waitedMs);
+    if (late || left) {
+      giveUp(silentMsMax);
+      return;
+    }
+    const restMs = silentMsMax - waitedMs;
+    timer = setTimeout(look, Math.min(WATCH_MS, restMs > 0 ? restMs : silentMsMax));
+  }
+
+  function shouldLeave(waitedMs: number): boolean {
+    const { lost, quietMs } = signs(engine);
+    const silent = Math.min(waitedMs, quietMs) >= silentMsMax;
+    try {
+      return (lost || silent) && elsewhere(silent ? { kind: "silent" } : undefined);
+    } catch {
+      return false; // nothing serves the model any more: what this one says is all that can come
+    }
+  }
+
+  return {
+    /** The call has a slot of another engine, and is to go there. */
+    left: () => left,
+    /** The answer has begun, or will not. */
     rest: () => clearTimeout(timer),
-    leave: () => signal.removeEventListener("abort", end),
   };
 }

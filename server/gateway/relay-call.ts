@@ -196,7 +196,9 @@ async function open(
         seat: ticket.seat,
         budget: exchange.rooms.retries,
         signal,
-        beginMsMax: call.stream ? exchange.rooms.limits.firstTokenMsMax : null,
+        silentMsMax: exchange.rooms.limits.firstTokenMsMax,
+        streams: call.stream,
+        signs: exchange.rooms.fleet.signs,
         // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
         onAsk: () => call.stream || hangUp.after(exchange.rooms.limits.answerMsMax),
         onRetry: () => {

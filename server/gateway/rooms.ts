@@ -18,7 +18,7 @@ import type { Pulse } from "./pulse.ts";
 export interface Rooms {
   accounts: Pick<Accounts, "identify">;
   admission: Pick<Admission<Engine, Outcome>, "admit" | "allows" | "mayAdmit" | "headers" | "queues">;
-  fleet: Pick<Fleet, "engines" | "serves" | "states" | "ready">;
+  fleet: Pick<Fleet, "engines" | "serves" | "signs" | "states" | "ready">;
   ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy">;
   media: Pick<Media, "fetch" | "image" | "audio" | "sniff" | "blobs">;
   usage: Ledger["usage"];
