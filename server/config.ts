@@ -1,7 +1,15 @@
 // The only file that reads the environment and data/. Checks both, and hands out one frozen value; whatever is wrong
 // there ends the start in a single line that says where, and what it must be.
 
-import type { DetectionCard, DiffusionCard, EmbeddingCard, ErrorName } from "@oxbow/contract";
+import type {
+  DetectionCard,
+  DiffusionCard,
+  EmbeddingCard,
+  ErrorName,
+  ImagesCard,
+  SpeechCard,
+  TranscriptionCard,
+} from "@oxbow/contract";
 import modelSchema from "../data/models.schema.json" with { type: "json" };
 import queueSchema from "../data/queue.schema.json" with { type: "json" };
 import project from "../package.json" with { type: "json" };
@@ -94,8 +102,10 @@ export interface Model {
   diffusion?: DiffusionCard;
   /** What `detail` means to a model that sees: the longer side of an image, in pixels. */
   imageSides?: { low: number; high: number };
-  /** What a model that paints can paint, in pixels. `size`: what "auto" means. */
-  images?: { size: string; sideMin: number; sideMax: number; sideStep: number };
+  /** What a model that paints can paint. */
+  images?: ImagesCard;
+  transcription?: TranscriptionCard;
+  speech?: SpeechCard;
   aliases: string[];
   description?: string;
   ownedBy: string;

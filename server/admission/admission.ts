@@ -11,8 +11,8 @@ import { limitReached, type Random } from "./refusals.ts";
 import { type Caller, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
 
 export type { Reservation } from "./limits.ts";
-export type { Measure } from "./plan-rules.ts";
 export type { ModelQueue, Seat } from "./queues.ts";
+export type { Measure } from "./terms.ts";
 
 export interface AdmissionOptions<E, O = never> extends Omit<QueuesOptions<E, O>, "now">, LimitsOptions {
   /** Those in force: asked for every call, so that a reload holds from the next one on. */

@@ -3,7 +3,7 @@
 
 import type { Model } from "../config.ts";
 import { inputTooLarge, inputTooLong, modelNotForKey, modelNotInPlan, tooManyAnswers } from "./refusals.ts";
-import { type LimitName, limitOf, type Terms, withheldBy } from "./terms.ts";
+import { limitOf, type Measure, type Terms, withheldBy } from "./terms.ts";
 
 /** What is asked for, as the plan looks at it. */
 export interface Size {
@@ -20,15 +20,6 @@ export interface Size {
   outputTokens: number | null;
   /** Answers that are made for the call, and share the plan's output tokens; absent: 1. */
   choices?: number;
-}
-
-/** How much of something other than tokens a call brings. */
-export interface Measure {
-  limit: Extract<LimitName, "audioSecondsMax" | "imagePixelsMax" | "speechCharactersMax">;
-  /** In the limit's own unit. */
-  amount: number;
-  /** The field that holds it. */
-  field: string;
 }
 
 /** What one answer may have. */

@@ -13,6 +13,15 @@ export type LimitName =
   | "speechCharactersMax"
   | "concurrencyMax";
 
+/** How much of something other than tokens a call brings. */
+export interface Measure {
+  limit: Extract<LimitName, "audioSecondsMax" | "imagePixelsMax" | "speechCharactersMax">;
+  /** In the limit's own unit. */
+  amount: number;
+  /** The field that holds it. */
+  field: string;
+}
+
 /** Who asks, as accounts knows him. */
 export interface Caller {
   accountId: string;

@@ -56,6 +56,8 @@ export const LIMITS = {
   loadPercentMax: [125, 100, 1_000],
   /** Characters of a prompt by which calls are kept together. 0: they are not, and go to the engine with the least to do. */
   affinityCharsMax: [4_096, 0, 1_048_576],
+  /** How long a call whose engine says that it takes no more stands in line again, before its caller hears of it. */
+  busyMsMax: [5_000, 0, 3_600_000],
   /** Of the calls, those that may be sent a second time, to another engine. */
   retryPercentMax: [10, 0, 100],
 } as const satisfies Record<string, readonly [number, number, number]>;

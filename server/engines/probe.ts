@@ -1,10 +1,10 @@
 // What a remote engine says about itself when it is asked: whether it is well, what it serves, how loaded it is, and
 // whether it understands priorities. Asks; what follows from the answers is the fleet's affair.
 
+import { readAll } from "@oxbow/contract";
 import type { RemoteKind } from "../config.ts";
 import type { Engine } from "./engine.ts";
 import { type Metrics, readMetrics } from "./metrics.ts";
-import { readText } from "./refusals.ts";
 
 export interface Found {
   healthy: boolean;
@@ -144,7 +144,12 @@ async function understandsPriority(engine: Engine, model: string | undefined, si
 
 async function textOf(engine: Engine, path: string, signal: AbortSignal): Promise<string | null> {
   const answer = await engine.ask("GET", path, signal).catch(() => null);
-  if (answer?.ok) return readText(answer, ANSWER_BYTES_MAX);
+  // Half of what it says of itself is nothing to go by.
+  if (answer?.ok)
+    return readAll(answer, ANSWER_BYTES_MAX).then(
+      (bytes) => Buffer.from(bytes).toString(),
+      () => null,
+    );
   void answer?.body?.cancel();
   return null;
 }

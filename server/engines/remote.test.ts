@@ -267,6 +267,33 @@ vllm:generation_tokens_total{engine="1"} 40
     expect([await sleep(without, signal), await isAsleep(without, signal)]).toEqual([false, null]);
   });
 
+  test("is hung up on where it says more of itself than anybody could mean to", async () => {
+    let open = 0;
+    const endless = () => {
+      open++;
+      const piece = new TextEncoder().encode(`{"data":[${" ".repeat(1_000_000)}`);
+      return new Response(
+        new ReadableStream({
+          pull: (controller) => controller.enqueue(piece),
+          cancel: () => {
+            open--;
+            if (open === 0) gone.resolve();
+          },
+        }),
+      );
+    };
+    const gone = Promise.withResolvers<void>();
+    for (const path of ["/v1/models", "/version", "/metrics", "/is_sleeping", "/tokenize"]) answers.set(path, endless);
+    const engine = engineOf("vllm");
+    const seen = [probe(engine, signal), isAsleep(engine, signal), engine.count!(CHAT, bytes(call), signal)];
+    expect(await Promise.all(seen)).toEqual([
+      { healthy: false, models: [], version: null, metrics: false, prioritySupported: false },
+      null,
+      null,
+    ]);
+    await gone.promise;
+  });
+
   test("counts prompts where the kind's server can", async () => {
     answers.set("/tokenize", () => Response.json({ count: 42, tokens: [] }));
     expect(await engineOf("vllm").count!(CHAT, bytes(call), signal)).toBe(42);

@@ -7,7 +7,6 @@ import type { Model } from "../config.ts";
 import type { RequestRecord } from "../metrics/metrics.ts";
 import type { Trace } from "../traces/traces.ts";
 import type { Copy } from "../traffic/traffic.ts";
-import { createRecord } from "./record.ts";
 import type { Rooms } from "./rooms.ts";
 
 export interface Exchange {
@@ -49,6 +48,35 @@ export function createExchange(request: Request, path: string, rooms: Rooms): Ex
   const startedMs = performance.now();
   const nobody = { caller: null, served: null, within: undefined, copy: null, trace: null };
   return { request, id, startedMs, path, rooms, record, simulated: false, ...nobody };
+}
+
+/** Nothing is known yet; what is left at the end says so. */
+function createRecord(id: string, request: Request): RequestRecord {
+  return {
+    id,
+    method: request.method,
+    endpoint: "other",
+    accountId: null,
+    keyId: null,
+    plan: "",
+    model: "",
+    servedModel: "",
+    side: "",
+    priority: "",
+    engine: "",
+    stream: false,
+    status: 0,
+    code: "",
+    outcome: "",
+    units: 0,
+    waitedMs: null,
+    firstTokenMs: null,
+    durationMs: 0,
+    tokensIn: 0,
+    tokensOut: 0,
+    retries: 0,
+    clientRetry: Number(request.headers.get("x-stainless-retry-count")) > 0,
+  };
 }
 
 /** The fields of every answer, with `more` on top. */

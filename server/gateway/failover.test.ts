@@ -29,6 +29,8 @@ async function callOn(
     signs = {} as Record<string, () => Signs>,
     /** Ends the call. */
     signal = new AbortController().signal,
+    busyMsMax = 5_000,
+    shared = undefined as boolean | undefined,
   } = {},
 ) {
   const engines = new Map(["a", "b", "c"].map((id) => [id, engineOf(id, simulated)]));
@@ -55,7 +57,18 @@ async function callOn(
   const seat = await queues.enter("m", { accountId: "x", priority: "high", weight: 1, accountDepthMax: null }, signal);
   const outcome = await withFailover(
     {
-      ...{ seat, budget: createRetryBudget(percent), signal, silentMsMax, streams, onRetry, onAsk: () => {} },
+      ...{
+        seat,
+        budget: createRetryBudget(percent),
+        signal,
+        silentMsMax,
+        streams,
+        busyMsMax,
+        onRetry,
+        onAsk: () => {},
+      },
+      shared: shared ?? free.length > 0,
+      now: () => clock.now,
       signs: ({ id }) => signs[id]?.() ?? { lost: false, quietMs: Number.POSITIVE_INFINITY },
     },
     async (engine, signal) => {
@@ -126,12 +139,36 @@ test("the budget is a tenth of the calls, with a little saved for quiet times", 
   expect(spendAll()).toBe(10);
 });
 
-test("alone, an engine that takes no more is asked again later, as long as the class may wait; then we say so", async () => {
+test("alone, an engine that takes no more is asked again for a while; then we say so, and when to try again", async () => {
   const later = await callOn({ a: [relayed(429), relayed(503)] }, { free: [] });
   expect([later.outcome, later.asked]).toEqual(["a", ["a", "a", "a"]]);
-  const never = await callOn({ a: Array.from({ length: 9 }, () => relayed(429)) }, { free: [] });
-  expect(never.outcome).toMatchObject({ row: "queue_timeout" });
-  expect(never.asked).toHaveLength(4); // 300 ms each, of one second
+  const always = () => ({ a: Array.from({ length: 99 }, () => relayed(429)) });
+  const never = await callOn(always(), { free: [], busyMsMax: 1_000, waitMsMax: 30_000 });
+  expect(never.outcome).toMatchObject({ row: "queue_timeout", retryAfterMs: 1_000 });
+  expect(never.asked).toHaveLength(5); // 300 ms each: the last one a second after the first had said so
+  const byClass = await callOn(always(), { free: [], busyMsMax: 30_000, waitMsMax: 1_000 });
+  expect(byClass.outcome).toMatchObject({ row: "queue_timeout", retryAfterMs: 1_000 });
+  expect(byClass.asked).toHaveLength(4);
+});
+
+test("one that says it will take longer is not waited for, unless another one may take the call meanwhile", async () => {
+  const told = (seconds: number) => relayed(429, { "retry-after": String(seconds) });
+  const alone = await callOn({ a: [told(20)] }, { free: [], waitMsMax: 30_000 });
+  expect(alone.asked).toEqual(["a"]);
+  expect(alone.outcome).toMatchObject({ row: "queue_timeout", retryAfterMs: 20_000 });
+  const soon = await callOn({ a: [told(1)] }, { free: [] });
+  expect(soon.outcome).toBe("a");
+  const hour = await callOn({ a: [told(3_600)] }, { free: [] });
+  expect(hour.outcome.retryAfterMs).toBe(60_000);
+  // The other one is full at the moment: its slot is as good as any.
+  const shared = await callOn({ a: [told(20)] }, { free: [], shared: true });
+  expect(shared.outcome).toBe("a");
+});
+
+test("a worker that still loads is waited for as long as the class may wait", async () => {
+  const loading = () => new ApiError("model_not_ready", "loading", { retryAfterMs: 20_000 });
+  const { outcome, asked } = await callOn({ a: [loading(), loading()] }, { free: [], busyMsMax: 0 });
+  expect([outcome, asked]).toEqual(["a", ["a", "a", "a"]]);
 });
 
 test("alone, one that was cut off is asked once more, one that nobody listens at for as long as the class may wait", async () => {

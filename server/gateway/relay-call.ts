@@ -199,6 +199,9 @@ async function open(
         silentMsMax: exchange.rooms.limits.firstTokenMsMax,
         streams: call.stream,
         signs: exchange.rooms.fleet.signs,
+        busyMsMax: exchange.rooms.limits.busyMsMax,
+        shared: call.engine.shared === true,
+        now: () => performance.now(),
         // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
         onAsk: () => call.stream || hangUp.after(exchange.rooms.limits.answerMsMax),
         onRetry: () => {

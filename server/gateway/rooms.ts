@@ -12,7 +12,6 @@ import type { Traces } from "../traces/traces.ts";
 import type { Traffic } from "../traffic/traffic.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { RetryBudget } from "./failover.ts";
-import type { Running } from "./idempotency.ts";
 import type { Pulse } from "./pulse.ts";
 
 export interface Rooms {
@@ -33,7 +32,8 @@ export interface Rooms {
   publicUrl: string | null;
   catalogue: Catalogue;
   pulse: Pulse;
-  running: Running;
+  /** Body hashes of the calls that run under an Idempotency-Key, by account and key. */
+  running: Map<string, string>;
   retries: RetryBudget;
   limits: Limits;
   version: string;

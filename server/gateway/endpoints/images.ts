@@ -3,6 +3,7 @@
 
 import {
   ApiError,
+  canvasOf,
   type ImageRequest,
   type ImageTask,
   parseImageEdit,
@@ -16,7 +17,6 @@ import { modelOf } from "../catalogue.ts";
 import { readEdit, takeEdit } from "../edit-images.ts";
 import { answerHeaders, type Exchange, identify } from "../exchange.ts";
 import { finishImages } from "../finish-images.ts";
-import { canvasOf } from "../image-canvas.ts";
 import { engineOf, otherModel, type RelayCall, relayCall } from "../relay-call.ts";
 
 export async function imageGenerations(exchange: Exchange): Promise<Response> {
