@@ -23,6 +23,7 @@ test("docs/observability.md names every metric, with its labels, and no other", 
     refusals: () => ({ requestsPerDay: 1 }),
     ledger: () => ({ healthy: true, waiting: 0, open: 0, openMs: null }),
     streams: () => 0,
+    bodyBytes: () => 0,
     mirrors: () => [{ model: "m", counts: { compared: 1, dropped: 0 } }],
   });
   metrics.stop();

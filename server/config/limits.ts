@@ -6,6 +6,12 @@ export const LIMITS = {
   bodyBytesMax: [33_554_432, 1_024, 1_073_741_824],
   /** Silence while a body arrives. A slow upload may take its time as long as it keeps coming. */
   bodyIdleMsMax: [30_000, 100, 3_600_000],
+  /** The least pace of a body: a quarter of a megabit a second. One that is slower holds its place for nobody's good. */
+  bodyBytesPerSecondMin: [32_768, 1, 1_073_741_824],
+  /** All bodies that are read or held at the same time; 0: a thirty-second of the free memory, and room for four at least. */
+  bodiesBytesMax: [0, 0, 1_000_000_000_000],
+  /** Those of one account; 0: half of all. */
+  accountBodiesBytesMax: [0, 0, 1_000_000_000_000],
   /** One image, as it comes. Photographs of phones stay below 10 MB. */
   imageBytesMax: [20_971_520, 1_024, 1_073_741_824],
   /** Width times height of one image that is read. Decoded it takes 4 bytes for each. */

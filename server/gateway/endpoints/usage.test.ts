@@ -44,6 +44,8 @@ beforeAll(async () => {
       remaining: 44,
     }),
     models: [],
+    memoryBytes: 0,
+    limits: {} as GatewayOptions["limits"],
     log: console,
   } satisfies Partial<GatewayOptions>;
   gateway = createGateway(rooms as unknown as GatewayOptions);
