@@ -64,6 +64,7 @@ export async function start(options: StartOptions): Promise<void> {
     refusals: () => admission.refusals(),
     ledger: () => ledger.counts(),
     streams: () => gateway.streams(),
+    bodyBytes: () => gateway.bodyBytes(),
     mirrors: () => traffic.mirrors(),
   });
   const ledger = await openLedger({
@@ -87,7 +88,8 @@ export async function start(options: StartOptions): Promise<void> {
     stallMsMax: config.limits.pullStallMsMax,
   });
   // What is free now, before any of it is taken by what is loaded.
-  const memoryBytes = Math.min(availableBytes(), config.limits.memoryBytesMax || Number.POSITIVE_INFINITY);
+  const freeBytes = availableBytes();
+  const memoryBytes = Math.min(freeBytes, config.limits.memoryBytesMax || Number.POSITIVE_INFINITY);
   const fleet = createFleet({
     engines: config.engines,
     kinds: config.kinds,
@@ -197,6 +199,7 @@ export async function start(options: StartOptions): Promise<void> {
       };
     },
     models: config.models,
+    memoryBytes: freeBytes,
     limits: config.limits,
     version: config.version,
     metrics: { ...config.metrics, contentType: metrics.contentType, render: metrics.render },
@@ -283,8 +286,9 @@ function listen(config: Config, handle: Handle): Server<undefined> {
       port: config.port,
       // Cuts who connects and says nothing. Lifted for each call once its head is there: our own deadlines hold then.
       idleTimeout: IDLE_S,
-      // Ours is lower and answers with an envelope; this one would answer with an empty page.
-      maxRequestBodySize: config.limits.bodyBytesMax * 4,
+      // Ours is lower and answers with an envelope; this one would answer with an empty page. What we do not read is not
+      // taken from the wire either.
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       fetch: (request) => handle(request, () => server.timeout(request, 0)),
     });
     return server;

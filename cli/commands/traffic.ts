@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import type { TrafficTable } from "../../server/config.ts";
-import { type Common, type Env, withAccounts } from "../home.ts";
+import { type Common, type Env, HOME, homeOf, JSON_OUTPUT, withAccounts } from "../home.ts";
 import { printJson, printTable, say } from "../output.ts";
 import { isoOf } from "../values.ts";
 
@@ -20,14 +20,14 @@ export function addTraffic(program: Command, env: Env): void {
     .command("list")
     .description("show what traffic.yaml says")
     .option("--data <folder>", "where traffic.yaml is (OXBOW_DATA, the project's own)")
-    .option("--json", "print JSON")
+    .option(...JSON_OUTPUT)
     .action((options: ListOptions) => list(options, env));
 
   traffic
     .command("reload")
     .description("have the running server read its traffic.yaml again; a file with an error changes nothing")
-    .option("--home <folder>", "the server's home (OXBOW_HOME, ~/.oxbow)")
-    .option("--json", "print JSON")
+    .option(...HOME)
+    .option(...JSON_OUTPUT)
     .action((options: Common) => reload(options, env));
 }
 
@@ -72,9 +72,8 @@ function percent(share: number): string {
 }
 
 async function reload(options: Common, env: Env): Promise<void> {
-  const { loadPlace } = await import("../../server/config.ts");
   const { reloadTable } = await import("../running.ts");
-  const { pid, at, inForce } = await reloadTable(loadPlace({ env, home: options.home }).home, "traffic");
+  const { pid, at, inForce } = await reloadTable(await homeOf(options, env), "traffic");
   if (options.json) printJson({ pid, at: isoOf(at), traffic: inForce });
   const what = inForce.length === 0 ? "nothing is split, mirrored or recorded" : inForce.join(", ");
   say(`The server (pid ${pid}) goes by traffic.yaml as it is now: ${what}.`);

@@ -48,10 +48,7 @@ export function checkCall(terms: Terms, size: Size): Length | Promise<Length> {
   const count = async () => (counted ??= (await size.countTokens?.()) ?? inputTokens);
   const inputMax = limitOf(terms, "inputTokensMax"); // 2
   const rest = () => {
-    for (const measure of size.measures ?? []) {
-      const most = limitOf(terms, measure.limit);
-      if (most !== null && measure.amount > most) throw inputTooLarge(terms, measure);
-    }
+    checkMeasures(terms, size.measures ?? []);
     return cut(terms, size, count); // 3
   };
   if (inputMax === null || inputTokens <= inputMax) return rest();
@@ -59,6 +56,14 @@ export function checkCall(terms: Terms, size: Size): Length | Promise<Length> {
     if (tokens > inputMax) throw inputTooLong(terms, model, tokens, inputField);
     return rest();
   });
+}
+
+/** @throws ApiError `input_limit_exceeded` */
+export function checkMeasures(terms: Terms, measures: readonly Measure[]): void {
+  for (const measure of measures) {
+    const most = limitOf(terms, measure.limit);
+    if (most !== null && measure.amount > most) throw inputTooLarge(terms, measure);
+  }
 }
 
 function cut(terms: Terms, size: Size, count: () => Promise<number>): Length | Promise<Length> {

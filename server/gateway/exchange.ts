@@ -7,6 +7,7 @@ import type { Model } from "../config.ts";
 import type { RequestRecord } from "../metrics/metrics.ts";
 import type { Trace } from "../traces/traces.ts";
 import type { Copy } from "../traffic/traffic.ts";
+import type { Hold } from "./holds.ts";
 import type { Rooms } from "./rooms.ts";
 
 export interface Exchange {
@@ -19,6 +20,8 @@ export interface Exchange {
   rooms: Rooms;
   /** Who asks, once that is known. */
   caller: Caller | null;
+  /** Memory of its body; null until it is known whose. */
+  hold: Hold | null;
   /** What metrics and the log will be told of it. */
   record: RequestRecord;
   /** What answers in place of the model that was asked for; null: that model does. */
@@ -39,6 +42,7 @@ export interface Exchange {
  */
 export function identify(exchange: Exchange): Caller {
   exchange.caller = exchange.rooms.accounts.identify(exchange.request.headers);
+  exchange.hold = exchange.rooms.holds.open(exchange.caller.accountId);
   return exchange.caller;
 }
 
@@ -46,7 +50,7 @@ export function createExchange(request: Request, path: string, rooms: Rooms): Ex
   const id = newId("req_");
   const record = createRecord(id, request);
   const startedMs = performance.now();
-  const nobody = { caller: null, served: null, within: undefined, copy: null, trace: null };
+  const nobody = { caller: null, hold: null, served: null, within: undefined, copy: null, trace: null };
   return { request, id, startedMs, path, rooms, record, simulated: false, ...nobody };
 }
 

@@ -12,12 +12,13 @@ import type { Traces } from "../traces/traces.ts";
 import type { Traffic } from "../traffic/traffic.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { RetryBudget } from "./failover.ts";
+import type { Holds } from "./holds.ts";
 import type { Pulse } from "./pulse.ts";
 
 export interface Rooms {
   accounts: Pick<Accounts, "identify">;
-  admission: Pick<Admission<Engine, Outcome>, "admit" | "allows" | "mayAdmit" | "headers" | "queues">;
-  fleet: Pick<Fleet, "engines" | "serves" | "states" | "ready">;
+  admission: Pick<Admission<Engine, Outcome>, "admit" | "allows" | "headers" | "queues">;
+  fleet: Pick<Fleet, "engines" | "serves" | "signs" | "states" | "ready">;
   ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy">;
   media: Pick<Media, "fetch" | "image" | "audio" | "sniff" | "blobs">;
   usage: Ledger["usage"];
@@ -35,6 +36,7 @@ export interface Rooms {
   pulse: Pulse;
   /** Body hashes of the calls that run under an Idempotency-Key, by account and key. */
   running: Map<string, string>;
+  holds: Pick<Holds, "open">;
   retries: RetryBudget;
   limits: Limits;
   version: string;

@@ -47,7 +47,7 @@ export async function imageEdits(exchange: Exchange): Promise<Response> {
     path: "/v1/images/edits",
     received: edit.received,
     body: edit.body,
-    prepare: (signal) => takeEdit(exchange, edit, { ...asked, model: model.id }, model, signal),
+    prepare: (signal) => takeEdit(exchange, edit, { ...asked, model: model.id }, signal),
   });
 }
 

@@ -56,6 +56,8 @@ beforeAll(async () => {
     }),
     usageLimits: () => LIMITS,
     models: [],
+    memoryBytes: 0,
+    limits: {} as GatewayOptions["limits"],
     log: console,
   } satisfies Partial<GatewayOptions>;
   gateway = createGateway(rooms as unknown as GatewayOptions);
