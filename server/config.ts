@@ -189,7 +189,7 @@ export interface RemoteKind {
   /** What its list of models adds to names that were given without; it answers to both. */
   impliedTag?: string;
   /** Names of Prometheus metrics: of each list the first that is there counts. */
-  metrics?: { path: string; running: string[]; waiting?: string[]; kvUsage?: string[] };
+  metrics?: { path: string; running: string[]; waiting?: string[]; kvUsage?: string[]; work?: string[] };
   priority?: PriorityRule;
   /** Where it takes an opaque name of the account. */
   tenant?: { field?: string; header?: string };

@@ -97,19 +97,19 @@ const error = (row: string) => ({ fault: { kind: "error", error: row } });
 
 const ROWS: Row[] = [
   { name: "slow headers", what: { headersMs: 300 }, stream: GOOD, whole: GOOD },
-  // A whole answer has no first token: its time is all there is.
   {
     name: "a stall before the headers",
     what: { headersMs: 3_600_000 },
     stream: SILENT,
     whole: SILENT,
-    shared: { stream: GOOD },
+    shared: { stream: GOOD, whole: GOOD },
   },
   {
     name: "a stall in the middle",
     what: { fault: { kind: "stall", afterTokens: 5 } },
     stream: ["some, then engine_timeout", "interrupted"],
     whole: SILENT,
+    shared: { whole: GOOD },
   },
   {
     name: "a reset at byte 1500",

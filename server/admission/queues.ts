@@ -55,8 +55,11 @@ export interface Seat<E, O = never> {
   readonly waitedMs: number;
   /** What became of the call on this engine. */
   report(outcome: O): void;
-  /** Exchanges the slot for one of another engine, if one is free at once. Whoever waits in line is passed. */
-  move(not: ReadonlySet<string>): boolean;
+  /**
+   * Exchanges the slot for one of another engine, if one is free at once. Whoever waits in line is passed.
+   * @param outcome what became of the call on the engine that it leaves, if it does
+   */
+  move(not: ReadonlySet<string>, outcome?: O): boolean;
   /**
    * Gives the slot back and stands in line again, as long as the class may wait altogether.
    * @param msMax and no longer than so this time
@@ -151,11 +154,12 @@ export function createQueues<E, O = never>({ place, pool = () => "", ...options 
         return waitedMs;
       },
       report: (outcome) => given.report?.(outcome),
-      move(not) {
+      move(not, outcome) {
         const other = turn && tryPlace(model, lineOf(model, standing), { ...standing, not });
         if (!other) return false;
         const before = given;
         given = other;
+        if (outcome !== undefined) before.report?.(outcome);
         before.release();
         return true;
       },

@@ -30,7 +30,7 @@ export const LIMITS = {
   queueWaitMsMax: [120_000, 0, 3_600_000],
   /** Silence in a stream after which a comment is sent: no client or proxy that we know cuts before 15 s. */
   keepaliveMs: [10_000, 100, 60_000],
-  /** From the engine's slot to the first token: a long prompt on a processor takes minutes. */
+  /** From the engine's slot to the first token, and for a whole answer to another sign of life: a long prompt on a processor takes minutes. */
   firstTokenMsMax: [300_000, 100, 3_600_000],
   /** Between two chunks of an engine's stream. */
   chunkGapMsMax: [60_000, 100, 3_600_000],

@@ -22,6 +22,8 @@ export interface Load {
   waiting: number;
   /** Share of the cache that is in use, 0 to 1; null where nobody says. */
   kvUsage: number | null;
+  /** A count that grows while it works; null where nobody says. */
+  work: number | null;
 }
 
 /** What an engine's answer about itself may weigh. */
@@ -64,7 +66,8 @@ export async function readLoad(engine: Engine, signal: AbortSignal): Promise<Loa
   const running = first(metrics, rule.running, "sum");
   if (running === null) return null;
   const waiting = first(metrics, rule.waiting ?? [], "sum") ?? 0;
-  return { running, waiting, kvUsage: first(metrics, rule.kvUsage ?? [], "max") };
+  const work = first(metrics, rule.work ?? [], "sum");
+  return { running, waiting, kvUsage: first(metrics, rule.kvUsage ?? [], "max"), work };
 }
 
 /** One server may have several workers behind it, each with its labels: their work adds up, the fullest cache counts. */

@@ -175,6 +175,8 @@ vllm:num_requests_running{engine="1",model_name="a}b"} 2.0
 vllm:num_requests_waiting{engine="0"} 1
 vllm:gpu_cache_usage_perc{engine="0"} 0.25
 vllm:gpu_cache_usage_perc{engine="1"} NaN
+vllm:generation_tokens_total{engine="0"} 30
+vllm:generation_tokens_total{engine="1"} 40
 `;
   const well = () => {
     answers.set("/health", () => new Response(""));
@@ -196,7 +198,7 @@ vllm:gpu_cache_usage_perc{engine="1"} NaN
     });
     await engine.call(CHAT, bytes(call), { signal, priority: "high" });
     expect(asked.at(-1)!.body.priority).toBe(20);
-    expect(await readLoad(engine, signal)).toEqual({ running: 5, waiting: 1, kvUsage: 0.25 });
+    expect(await readLoad(engine, signal)).toEqual({ running: 5, waiting: 1, kvUsage: 0.25, work: 70 });
   });
 
   test("knows a model by its name without the tag that its server adds, and with it", async () => {

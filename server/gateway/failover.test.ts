@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { ApiError, RelayedError } from "@oxbow/contract";
 import { createQueues } from "../admission/queues.ts";
 import { createEngine } from "../engines/engines.ts";
-import { type Engine, EngineStatus, EngineUnreachable, type Outcome } from "../fleet/fleet.ts";
+import { type Engine, EngineStatus, EngineUnreachable, type Outcome, type Signs } from "../fleet/fleet.ts";
 import { createRetryBudget, withFailover } from "./failover.ts";
 
 const engineOf = (id: string, simulated = false) =>
@@ -23,7 +23,12 @@ async function callOn(
     percent = 10,
     simulated = false,
     waitMsMax = 1_000,
-    beginMsMax = null as number | null,
+    silentMsMax = 60_000,
+    streams = true,
+    /** How each engine stands while a call waits for it. */
+    signs = {} as Record<string, () => Signs>,
+    /** Ends the call. */
+    signal = new AbortController().signal,
     busyMsMax = 5_000,
     shared = undefined as boolean | undefined,
   } = {},
@@ -49,23 +54,22 @@ async function callOn(
     classes: [{ id: "high", floor: 0, depthMax: 8, waitMsMax }],
     now: () => clock.now,
   });
-  const never = new AbortController();
-  const seat = await queues.enter(
-    "m",
-    { accountId: "x", priority: "high", weight: 1, accountDepthMax: null },
-    never.signal,
-  );
+  const seat = await queues.enter("m", { accountId: "x", priority: "high", weight: 1, accountDepthMax: null }, signal);
   const outcome = await withFailover(
     {
-      seat,
-      budget: createRetryBudget(percent),
-      signal: never.signal,
-      beginMsMax,
-      busyMsMax,
+      ...{
+        seat,
+        budget: createRetryBudget(percent),
+        signal,
+        silentMsMax,
+        streams,
+        busyMsMax,
+        onRetry,
+        onAsk: () => {},
+      },
       shared: shared ?? free.length > 0,
       now: () => clock.now,
-      onRetry,
-      onAsk: () => {},
+      signs: ({ id }) => signs[id]?.() ?? { lost: false, quietMs: Number.POSITIVE_INFINITY },
     },
     async (engine, signal) => {
       asked.push(engine.id);
@@ -176,12 +180,44 @@ test("alone, one that was cut off is asked once more, one that nobody listens at
 });
 
 test("one that does not begin in time is hung up on, and another one asked", async () => {
-  const { outcome, asked, reports } = await callOn({ a: ["silence"] }, { beginMsMax: 20 });
+  const { outcome, asked, reports } = await callOn({ a: ["silence"] }, { silentMsMax: 20 });
   expect([outcome, asked]).toEqual(["b", ["a", "b"]]);
   expect(reports).toEqual([
     ["a", "silent"],
     ["b", "ok"],
   ]);
+});
+
+test("for a whole answer, an engine without a sign of life is left for another one, and told of", async () => {
+  const { outcome, asked, reports } = await callOn({ a: ["silence"] }, { silentMsMax: 20, streams: false });
+  expect([outcome, asked]).toEqual(["b", ["a", "b"]]);
+  expect(reports).toEqual([
+    ["a", "silent"],
+    ["b", "ok"],
+  ]);
+});
+
+test("for a whole answer, one that works for others is waited for, and so is one that is alone", async () => {
+  for (const { quietMs = 1_000, ...more } of [{ quietMs: 0 }, { free: [] }, { percent: 0 }]) {
+    const over = new AbortController();
+    let looks = 0;
+    const signs = {
+      a: () => {
+        if (++looks === 5) over.abort(new Error("hung up"));
+        return { lost: false, quietMs };
+      },
+    };
+    const options = { silentMsMax: 5, streams: false, ...more, signs, signal: over.signal };
+    const { outcome, asked, reports } = await callOn({ a: ["silence"] }, options);
+    expect([outcome.message, asked, reports]).toEqual(["hung up", ["a"], []]);
+  }
+});
+
+test.each([true, false])("one that is lost is left before its time is over (as a stream: %p)", async (streams) => {
+  const signs = { a: () => ({ lost: true, quietMs: 0 }) };
+  const { outcome, asked, reports } = await callOn({ a: ["silence"] }, { streams, signs });
+  expect([outcome, asked]).toEqual(["b", ["a", "b"]]);
+  expect(reports).toEqual([["b", "ok"]]);
 });
 
 test("failures that a simulator makes up on order reach who ordered them, and say nothing of it", async () => {

@@ -4,6 +4,7 @@
 import { ApiError, ERRORS, RelayedError } from "@oxbow/contract";
 import type { Seat } from "../admission/admission.ts";
 import { type Engine, EngineStatus, EngineUnreachable, type Outcome } from "../fleet/fleet.ts";
+import { createAttempt, type Patience, watch } from "./silence.ts";
 
 /** Calls may be sent a second time as long as that is a small part of all: else repeats would bring down what is left. */
 export interface RetryBudget {
@@ -31,13 +32,11 @@ export function createRetryBudget(percent: number): RetryBudget {
   };
 }
 
-export interface FailoverOptions {
+export interface FailoverOptions extends Patience {
   seat: Omit<Seat<Engine, Outcome>, "close">;
   budget: RetryBudget;
   /** Of the call: the caller has hung up, or its time is over. */
   signal: AbortSignal;
-  /** Until the answer begins, for one engine; null: the call's own time is all there is. */
-  beginMsMax: number | null;
   /** How long the call stays in line altogether, once an engine has said that it takes no more. */
   busyMsMax: number;
   /** Whether another engine may take the call where one takes no more. */
@@ -59,34 +58,54 @@ export interface FailoverOptions {
  *     it says that it will take longer;
  *  5. tell.
  *
+ * While an engine is silent, 2. comes as soon as it is known to be gone or was sent off, or has shown no sign of life for
+ * `silentMsMax`: when there is no other engine, it may still answer.
+ *
  * @param ask resolves when the answer has begun. Its signal ends the answer too, for as long as it lasts
  * @throws ApiError, RelayedError; the signal's reason
  */
 export async function withFailover<T>(
-  { seat, budget, signal, beginMsMax, busyMsMax, shared, now, onAsk, onRetry }: FailoverOptions,
+  { seat, budget, signal, busyMsMax, shared, now, onAsk, onRetry, ...patience }: FailoverOptions,
   ask: (engine: Engine, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   budget.earn();
   let repeated = false;
+  const repeat = () => {
+    budget.spend();
+    repeated = true;
+    onRetry();
+  };
+  const elsewhere = (outcome?: Outcome) => !repeated && budget.left() && seat.move(new Set([seat.engine.id]), outcome);
   let busyUntil: number | null = null;
   for (;;) {
     const { engine } = seat;
     onAsk();
+    const attempt = createAttempt(signal);
+    const watched = watch({ engine, giveUp: attempt.giveUp, elsewhere, ...patience });
     try {
-      const answer = await (beginMsMax === null ? ask(engine, signal) : inTime(ask, engine, signal, beginMsMax));
-      seat.report({ kind: "ok" });
-      return answer;
-    } catch (error) {
-      if (signal.aborted) throw signal.reason ?? error;
+      const answer = await ask(engine, attempt.signal);
+      watched.rest();
+      if (!watched.left()) {
+        seat.report({ kind: "ok" });
+        return answer;
+      }
+      repeat(); // what came at the last moment was hung up on
+    } catch (thrown) {
+      watched.rest();
+      attempt.forget();
+      if (signal.aborted) throw signal.reason ?? thrown;
+      if (watched.left()) {
+        repeat();
+        continue;
+      }
+      const error = attempt.signal.aborted ? attempt.signal.reason : thrown;
       const fate = fateOf(error);
       // The failures of one that makes them up are no failures, but nobody makes up that nobody is there.
       if (fate !== null && (!engine.simulated || error instanceof EngineUnreachable)) seat.report(fate);
       const again = repeatsAs(error, fate, engine); // 1
       if (again === "never") throw told(error);
-      if (!repeated && budget.left() && seat.move(new Set([engine.id]))) {
-        budget.spend();
-        repeated = true;
-        onRetry(); // 2
+      if (elsewhere()) {
+        repeat(); // 2
         continue;
       }
       if (again === "elsewhere" || (again === "anywhere" && repeated)) throw told(error); // 5
@@ -217,39 +236,3 @@ function told(error: unknown): unknown {
 
 /** A worker is back after about this long. */
 const UNREACHABLE_RETRY_MS = 1_000;
-
-/** With a deadline of its own for the beginning of the answer; the signal that it gives lasts as long as the answer. */
-async function inTime<T>(
-  ask: (engine: Engine, signal: AbortSignal) => Promise<T>,
-  engine: Engine,
-  signal: AbortSignal,
-  ms: number,
-): Promise<T> {
-  const attempt = createAttempt(signal, ms);
-  try {
-    return await ask(engine, attempt.signal);
-  } catch (error) {
-    attempt.leave();
-    throw attempt.signal.aborted && !signal.aborted ? attempt.signal.reason : error;
-  } finally {
-    attempt.rest();
-  }
-}
-
-/**
- * A signal that ends with another one, or after `ms`. In a function of its own, because what listens here lives as long as
- * the answer: beside `ask` it would keep the call, prompt and all, in memory for as long.
- */
-function createAttempt(signal: AbortSignal, ms: number) {
-  const controller = new AbortController();
-  const end = () => controller.abort(signal.reason);
-  signal.addEventListener("abort", end);
-  const text = `The engine said nothing for ${ms / 1000} s. Try again.`;
-  const timer = setTimeout(() => controller.abort(new ApiError("engine_timeout", text)), ms);
-  return {
-    signal: controller.signal,
-    /** The answer has begun. */
-    rest: () => clearTimeout(timer),
-    leave: () => signal.removeEventListener("abort", end),
-  };
-}
