@@ -11,6 +11,16 @@ export interface Common {
   json?: boolean;
 }
 
+/** Their flags, for `option(...HOME)`. */
+export const HOME = ["--home <folder>", "the server's home (OXBOW_HOME, ~/.oxbow)"] as const;
+export const JSON_OUTPUT = ["--json", "print JSON"] as const;
+
+/** The folder that is meant. */
+export async function homeOf({ home }: Pick<Common, "home">, env: Env): Promise<string> {
+  const { loadPlace } = await import("../server/config.ts");
+  return loadPlace({ env, home }).home;
+}
+
 /** Opens the accounts for `work`. The tables of data/ are only read when `work` needs them. */
 export async function withAccounts<T>(
   options: Common,

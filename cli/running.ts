@@ -3,6 +3,7 @@
 import { type Note, readNote, type TableName } from "../server/reload.ts";
 import { serverOn } from "../server/store/store.ts";
 import { CommandError, EXIT } from "./exit.ts";
+import { say } from "./output.ts";
 
 /** What the running server says about its plans; null when none runs, or it has only begun to start. */
 export function runningPlans(home: string): { plans: string[] } | null {
@@ -11,14 +12,14 @@ export function runningPlans(home: string): { plans: string[] } | null {
 }
 
 /**
- * Has the running server read a table again, and waits until it has.
+ * Has the running server read a table again, and waits until it has. It reads them all: says so when another one is broken.
  * @throws CommandError when no server runs, it does not answer, or the old table stays in force
  */
 export async function reloadTable(home: string, table: TableName): Promise<Note & { pid: number }> {
   const pid = serverOn(home);
   if (pid === null) {
     throw new CommandError(
-      `No server runs on the home ${home}. It reads the ${table} when it starts.`,
+      `No server runs on the home ${home}. It reads ${NAMES[table]} when it starts.`,
       EXIT.unreachable,
     );
   }
@@ -28,12 +29,27 @@ export async function reloadTable(home: string, table: TableName): Promise<Note 
     const note = readNote(home, table);
     // A reading that began before we asked may have seen an older file.
     if (note === null || note.at < asked) continue;
+    for (const { table: other, error } of note.others) say(`Beside it, ${standing(other)}: ${error}`);
     if (note.error === null) return { pid, ...note };
-    throw new CommandError(`The ${table} of before stay in force: ${note.error}`);
+    throw new CommandError(`${capital(standing(table))}: ${note.error}`);
   }
   throw new CommandError(
     `The server (pid ${pid}) has not said within ${ANSWER_MS_MAX / 1000} s how it went: see its log.`,
   );
+}
+
+const NAMES: Record<TableName, string> = {
+  plans: "the plans",
+  engines: "the engines",
+  traffic: "the table of traffic",
+};
+
+function standing(table: TableName): string {
+  return `${NAMES[table]} of before ${table === "traffic" ? "stays" : "stay"} in force`;
+}
+
+function capital(text: string): string {
+  return text[0]!.toUpperCase() + text.slice(1);
 }
 
 const ANSWER_MS_MAX = 10_000;

@@ -152,7 +152,7 @@ const featuresOf = ({ features }: EngineKind) => features.join(", ");
 
 function loadOf({ metrics }: RemoteKind): string {
   if (!metrics) return "none";
-  const names = [metrics.running, metrics.waiting ?? [], metrics.kvUsage ?? []];
+  const names = [metrics.running, metrics.waiting ?? [], metrics.kvUsage ?? [], metrics.work ?? []];
   return names
     .flatMap(([first]) => first ?? [])
     .map((name) => `\`${name}\``)

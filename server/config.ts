@@ -1,7 +1,15 @@
 // The only file that reads the environment and data/. Checks both, and hands out one frozen value; whatever is wrong
 // there ends the start in a single line that says where, and what it must be.
 
-import type { DetectionCard, DiffusionCard, EmbeddingCard, ErrorName } from "@oxbow/contract";
+import type {
+  DetectionCard,
+  DiffusionCard,
+  EmbeddingCard,
+  ErrorName,
+  ImagesCard,
+  SpeechCard,
+  TranscriptionCard,
+} from "@oxbow/contract";
 import modelSchema from "../data/models.schema.json" with { type: "json" };
 import queueSchema from "../data/queue.schema.json" with { type: "json" };
 import project from "../package.json" with { type: "json" };
@@ -94,8 +102,10 @@ export interface Model {
   diffusion?: DiffusionCard;
   /** What `detail` means to a model that sees: the longer side of an image, in pixels. */
   imageSides?: { low: number; high: number };
-  /** What a model that paints can paint, in pixels. `size`: what "auto" means. */
-  images?: { size: string; sideMin: number; sideMax: number; sideStep: number };
+  /** What a model that paints can paint. */
+  images?: ImagesCard;
+  transcription?: TranscriptionCard;
+  speech?: SpeechCard;
   aliases: string[];
   description?: string;
   ownedBy: string;
@@ -179,7 +189,7 @@ export interface RemoteKind {
   /** What its list of models adds to names that were given without; it answers to both. */
   impliedTag?: string;
   /** Names of Prometheus metrics: of each list the first that is there counts. */
-  metrics?: { path: string; running: string[]; waiting?: string[]; kvUsage?: string[] };
+  metrics?: { path: string; running: string[]; waiting?: string[]; kvUsage?: string[]; work?: string[] };
   priority?: PriorityRule;
   /** Where it takes an opaque name of the account. */
   tenant?: { field?: string; header?: string };
@@ -255,7 +265,7 @@ export interface QueueClass {
 export interface ConfigOptions extends SettingsOptions {
   /** A folder with the operator's own tables, in place of `OXBOW_DATA`. */
   dataDir?: string | undefined;
-  /** The API keys of engines are in the environment of the server, and this is none. */
+  /** For a command beside the server: what the server's environment says, keys of engines above all, is not known here. */
   keysElsewhere?: boolean;
 }
 
@@ -267,21 +277,21 @@ export function loadConfig(options: ConfigOptions): Config {
   const plans = readPlans(dataDir, models);
   const queue = queueOf(readTable(dataDir, "queue", readQueue), settings.limits);
   checkNames(models, labelOf(dataDir, "models"));
-  const { kinds, engines, pools } = readEngines({
-    ...settings,
-    dataDir,
-    models,
-    env: options.keysElsewhere ? null : options.env,
-  });
-  const exists = (entry: { when?: "simulate" }) => settings.simulate || entry.when === undefined;
-  const served = models.filter(exists).map(modelOf);
+  const beside = options.keysElsewhere === true;
+  const sources = { ...settings, dataDir, models, env: beside ? null : options.env };
+  const { kinds, engines, pools } = readEngines(sources);
+  const served = models.filter((row) => settings.simulate || row.when === undefined).map(modelOf);
+  // Whether the server simulates is not known beside it: there a table may name what only a simulation has.
+  const known = beside
+    ? { models, engines: readEngines({ ...sources, simulate: true }).engines }
+    : { models: served, engines };
   return freeze({
     version: project.version,
     dataDir,
     ...settings,
     ...plans,
     models: served,
-    traffic: readTraffic(dataDir, served, engines.filter(exists)),
+    traffic: readTraffic(dataDir, known.models, known.engines),
     kinds,
     pools,
     engines,

@@ -64,6 +64,7 @@ export async function start(options: StartOptions): Promise<void> {
     refusals: () => admission.refusals(),
     ledger: () => ledger.counts(),
     streams: () => gateway.streams(),
+    bodyBytes: () => gateway.bodyBytes(),
     mirrors: () => traffic.mirrors(),
   });
   const ledger = await openLedger({
@@ -79,16 +80,6 @@ export async function start(options: StartOptions): Promise<void> {
     now: Date.now,
   });
   accounts.checkPlans(plans.list());
-  process.on("SIGHUP", () => {
-    try {
-      traffic.apply(readTraffic(config.dataDir, config.models, fleet.engines()));
-    } catch (error) {
-      log.error(
-        {},
-        `traffic.yaml not reloaded, what was in force stays: ${error instanceof Error ? error.message : error}`,
-      );
-    }
-  });
 
   const weights = createWeights({
     home: config.home,
@@ -97,7 +88,8 @@ export async function start(options: StartOptions): Promise<void> {
     stallMsMax: config.limits.pullStallMsMax,
   });
   // What is free now, before any of it is taken by what is loaded.
-  const memoryBytes = Math.min(availableBytes(), config.limits.memoryBytesMax || Number.POSITIVE_INFINITY);
+  const freeBytes = availableBytes();
+  const memoryBytes = Math.min(freeBytes, config.limits.memoryBytesMax || Number.POSITIVE_INFINITY);
   const fleet = createFleet({
     engines: config.engines,
     kinds: config.kinds,
@@ -124,23 +116,6 @@ export async function start(options: StartOptions): Promise<void> {
   });
   fleet.onFree(admission.pump);
   const engines = createEngines({ ...config, env: options.env });
-  reload = createReload({
-    home: config.home,
-    tables: [
-      {
-        name: "plans",
-        read: () => plans.reload((table) => accounts.checkPlans(table.plans)),
-        inForce: () => plans.list().map(({ id, version }) => `${id}@${version}`),
-      },
-      {
-        name: "engines",
-        read: () => engines.reload(fleet.apply),
-        inForce: () => engines.table().engines.map(({ id }) => id),
-      },
-    ],
-    now: Date.now,
-    log,
-  });
   const media = createMedia({
     fetch: { enabled: config.fetchUrls, allowed: config.fetchAllow, msMax: config.limits.fetchMsMax },
     blobs: {
@@ -168,6 +143,29 @@ export async function start(options: StartOptions): Promise<void> {
     now: Date.now,
     log,
   });
+  reload = createReload({
+    home: config.home,
+    tables: [
+      {
+        name: "plans",
+        read: () => plans.reload((table) => accounts.checkPlans(table.plans)),
+        inForce: () => plans.list().map(({ id, version }) => `${id}@${version}`),
+      },
+      {
+        name: "engines",
+        read: () => engines.reload(fleet.apply),
+        inForce: () => engines.table().engines.map(({ id }) => id),
+      },
+      {
+        // After the engines: its entries name some of them.
+        name: "traffic",
+        read: () => traffic.apply(readTraffic(config.dataDir, config.models, fleet.engines())),
+        inForce: traffic.inForce,
+      },
+    ],
+    now: Date.now,
+    log,
+  });
   const gateway = createGateway({
     accounts,
     ledger,
@@ -187,7 +185,21 @@ export async function start(options: StartOptions): Promise<void> {
         remaining: quota?.remaining ?? null,
       };
     },
+    usageLimits: (caller) => {
+      const limits = admission.limitsOf(caller);
+      return {
+        requests_per_day: limits.requestsPerDay,
+        requests_per_minute: limits.requestsPerMinute,
+        input_tokens_max: limits.inputTokensMax,
+        output_tokens_max: limits.outputTokensMax,
+        audio_seconds_max: limits.audioSecondsMax,
+        image_pixels_max: limits.imagePixelsMax,
+        speech_characters_max: limits.speechCharactersMax,
+        concurrency_max: limits.concurrencyMax,
+      };
+    },
     models: config.models,
+    memoryBytes: freeBytes,
     limits: config.limits,
     version: config.version,
     metrics: { ...config.metrics, contentType: metrics.contentType, render: metrics.render },
@@ -274,8 +286,9 @@ function listen(config: Config, handle: Handle): Server<undefined> {
       port: config.port,
       // Cuts who connects and says nothing. Lifted for each call once its head is there: our own deadlines hold then.
       idleTimeout: IDLE_S,
-      // Ours is lower and answers with an envelope; this one would answer with an empty page.
-      maxRequestBodySize: config.limits.bodyBytesMax * 4,
+      // Ours is lower and answers with an envelope; this one would answer with an empty page. What we do not read is not
+      // taken from the wire either.
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
       fetch: (request) => handle(request, () => server.timeout(request, 0)),
     });
     return server;

@@ -5,7 +5,7 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** A table that can be read again, by the name of its note. */
-const TABLES = ["plans", "engines"] as const;
+const TABLES = ["plans", "engines", "traffic"] as const;
 export type TableName = (typeof TABLES)[number];
 
 /** What a server says about a table. Only worth something while that server runs. */
@@ -16,6 +16,8 @@ export interface Note {
   error: string | null;
   /** What is in force: `pro@2026`, ..., or the ids of engines. */
   inForce: string[];
+  /** Tables that were read in the same moment, and are not in force as they are now. */
+  others: { table: TableName; error: string }[];
 }
 
 export interface Table {
@@ -40,8 +42,9 @@ interface Log {
 
 /** What a signal calls. It never throws: whatever goes wrong with a table, the old one stays in force, and calls go on. */
 export function createReload({ home, tables, now, log }: ReloadOptions): () => void {
-  function note({ name, inForce }: Table, at: number, error: string | null): void {
-    const text = JSON.stringify({ at, error, inForce: inForce() } satisfies Note);
+  function note({ name, inForce }: Table, at: number, errors: ReadonlyMap<TableName, string>): void {
+    const others = [...errors].flatMap(([table, error]) => (table === name ? [] : [{ table, error }]));
+    const text = JSON.stringify({ at, error: errors.get(name) ?? null, inForce: inForce(), others } satisfies Note);
     const file = fileIn(home, name);
     try {
       writeFileSync(`${file}.new`, text, { mode: 0o600 });
@@ -51,21 +54,29 @@ export function createReload({ home, tables, now, log }: ReloadOptions): () => v
     }
   }
 
-  function reload(table: Table): void {
-    const at = now();
-    let problem: string | null = null;
+  /** @returns why the file is not in force; null: it is */
+  function read({ name, read, inForce }: Table): string | null {
     try {
-      table.read();
-      log.info({ [table.name]: table.inForce().length }, `${table.name} reloaded`);
+      read();
+      log.info({ [name]: inForce().length }, `${name} reloaded`);
+      return null;
     } catch (error) {
-      problem = error instanceof Error ? error.message : String(error);
-      log.error({}, `${table.name} not reloaded, the old ones stay in force: ${problem}`);
+      const problem = error instanceof Error ? error.message : String(error);
+      log.error({}, `${name} not reloaded, what was in force stays: ${problem}`);
+      return problem;
     }
-    note(table, at, problem);
   }
 
-  for (const table of tables) note(table, now(), null);
-  return () => tables.forEach(reload);
+  for (const table of tables) note(table, now(), new Map());
+  return () => {
+    const at = now();
+    const errors = new Map<TableName, string>();
+    for (const table of tables) {
+      const problem = read(table);
+      if (problem !== null) errors.set(table.name, problem);
+    }
+    for (const table of tables) note(table, at, errors);
+  };
 }
 
 /** The last note; null when there is none. */

@@ -39,7 +39,7 @@ beforeAll(async () => {
     OXBOW_FIRST_TOKEN_MS_MAX: "700",
     OXBOW_CHUNK_GAP_MS_MAX: "700",
     OXBOW_ANSWER_MS_MAX: "1000",
-    OXBOW_QUEUE_WAIT_MS_MAX: "1500",
+    OXBOW_BUSY_MS_MAX: "800",
     OXBOW_EJECT_ERRORS_MAX: "1000",
     OXBOW_RETRY_PERCENT_MAX: "100",
   };
@@ -97,19 +97,19 @@ const error = (row: string) => ({ fault: { kind: "error", error: row } });
 
 const ROWS: Row[] = [
   { name: "slow headers", what: { headersMs: 300 }, stream: GOOD, whole: GOOD },
-  // A whole answer has no first token: its time is all there is.
   {
     name: "a stall before the headers",
     what: { headersMs: 3_600_000 },
     stream: SILENT,
     whole: SILENT,
-    shared: { stream: GOOD },
+    shared: { stream: GOOD, whole: GOOD },
   },
   {
     name: "a stall in the middle",
     what: { fault: { kind: "stall", afterTokens: 5 } },
     stream: ["some, then engine_timeout", "interrupted"],
     whole: SILENT,
+    shared: { whole: GOOD },
   },
   {
     name: "a reset at byte 1500",
@@ -180,4 +180,15 @@ test.each(ROWS.map((row) => [row.name, row] as const))("%s", async (_, { what, s
     [`${SHARED} streamed`]: shared?.stream ?? stream,
     [`${SHARED} whole`]: shared?.whole ?? whole,
   });
+});
+
+test("an engine that never takes more gives its caller back soon, who hears when to come again", async () => {
+  await faulty.simulate(error("rate_limit_exceeded"));
+  const askedMs = performance.now();
+  const body = { model: ALONE, messages: [{ role: "user" as const, content: "Hello" }] };
+  const refused = await client.chat.completions.create(body).catch((thrown) => thrown as APIError);
+  await faulty.simulate({});
+  expect(refused).toMatchObject({ status: 503, code: "queue_timeout" });
+  expect((refused as APIError).headers!.get("retry-after")).toMatch(/^[1-9]\d?$/);
+  expect(performance.now() - askedMs).toBeLessThan(5_000);
 });

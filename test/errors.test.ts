@@ -52,6 +52,8 @@ beforeAll(async () => {
     OXBOW_DATA: data.folder,
     OXBOW_BODY_BYTES_MAX: "100000",
     OXBOW_BODY_IDLE_MS_MAX: "300",
+    OXBOW_BODIES_BYTES_MAX: "150000",
+    OXBOW_ACCOUNT_BODIES_BYTES_MAX: "200000",
     OXBOW_IMAGE_BYTES_MAX: "1024",
     OXBOW_QUEUE_DEPTH_MAX: "1",
     OXBOW_QUEUE_WAIT_MS_MAX: "400",
@@ -416,6 +418,18 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
     how: () => chat({ model: SEES, messages: [{ role: "user", content: Array(33).fill(imagePart("data:,")) }] }),
     message: /^A call may carry 32 images, but this one carries 33\.$/,
     param: "messages",
+  },
+  bodies_full: {
+    how: async () => {
+      const large = `${HEAD}content-type: application/json\r\ncontent-length: 99000\r\n\r\n{`;
+      // The first waits for bytes that do not come.
+      const [first, second] = [sendBytes(tight.tap.port, large), sendBytes(tight.tap.port, large)];
+      const refused = await Promise.race([first, second]);
+      await Promise.all([first, second]);
+      return refused;
+    },
+    message: /^The server holds as many bytes of bodies as it can\. Please try again in [\d.]+s\.$/,
+    headers: RETRY_SOON,
   },
   queue_full: {
     how: () =>

@@ -128,6 +128,35 @@ test("it comes back by itself, and those who wait do not all fall on it", async 
   expect(Math.max(...seen.slice(-5).map(({ running }) => running))).toBeGreaterThan(0.5 * SLOTS);
 });
 
+test("an engine that hangs with its connections open is noticed, and who waited for it is answered by the other one", async () => {
+  const pair = await Promise.all([1, 2].map(() => startSimulator({ models: [MODEL], options: { dress: "vllm" } })));
+  const data = dataWith((table) => {
+    const engines = pair.map(({ url }, index) => [
+      `e${index}`,
+      { kind: "vllm", url, models: [{ id: MODEL }], slots: 64 },
+    ]);
+    table.engines = Object.fromEntries(engines);
+  });
+  const here = await startServer({ env: { OXBOW_DATA: data.folder, OXBOW_LOOK_MS: "200" } });
+  try {
+    process.kill(pair[0]!.pid, "SIGSTOP");
+    const answers = Array.from({ length: 8 }, async (_, seed) => {
+      const body = JSON.stringify({ ...bodyOf(seed, 0, 4), stream: seed % 2 === 0 });
+      const url = `http://127.0.0.1:${here.port}/v1/chat/completions`;
+      const answer = await fetch(url, { method: "POST", headers: AUTH, body });
+      return [answer.status, (await answer.text()).includes('"finish_reason":"stop"')];
+    });
+    expect(await Promise.all(answers)).toEqual(answers.map(() => [200, true]));
+    expect(here.logs()).toContain("It does not say that it is well.");
+    await eventually(() => here.logs().includes('"retries":1'), "the log says who was sent a second time");
+  } finally {
+    process.kill(pair[0]!.pid, "SIGCONT");
+    await here.stop();
+    await Promise.all(pair.map((engine) => engine.stop()));
+    data.remove();
+  }
+});
+
 test("of two workers on this machine one dies: calls that come at that moment go to the other at once", async () => {
   const engine = { kind: "simulator", models: [{ id: MODEL }], slots: 64, threads: 1 };
   const data = dataWith((table) => {

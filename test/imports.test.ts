@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { circlesIn, type Import, importsOf, objectionTo } from "./imports.ts";
+import { circlesIn, type Import, importsOf, objectionTo, roomOf } from "./imports.ts";
 
 const ROOT = `${import.meta.dir}/..`;
 
@@ -20,7 +20,8 @@ test("every import points down, at a room's face", async () => {
 });
 
 test("no imports go round in a circle", async () => {
-  expect(circlesIn(await allImports()).map((circle) => circle.join(" -> "))).toEqual([]);
+  const circles = circlesIn(await allImports()).filter((circle) => !circle.every((file) => roomOf(file) === "config"));
+  expect(circles.map((circle) => circle.join(" -> "))).toEqual([]);
 });
 
 const only = (file: string, source: string) => {
@@ -58,8 +59,9 @@ test.each([
   expect(only(file, source)).toBeNull();
 });
 
-test("a circle is found, and types make none", () => {
+test("a circle is found, also one of types", () => {
   const at = (from: string, to: string, typeOnly = false): Import => ({ from, said: to, to, typeOnly });
   expect(circlesIn([at("a", "b"), at("b", "c"), at("c", "a")])).toEqual([["a", "b", "c", "a"]]);
-  expect(circlesIn([at("a", "b"), at("b", "a", true)])).toEqual([]);
+  expect(circlesIn([at("a", "b"), at("b", "a", true)])).toEqual([["a", "b", "a"]]);
+  expect(circlesIn([at("a", "b"), at("a", "c"), at("b", "c", true)])).toEqual([]);
 });

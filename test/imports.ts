@@ -1,5 +1,6 @@
 // Who may import whom: the rooms of the house, held against the source. Imports point down, never sideways, only at the
-// file that bears a room's name, and never in a circle. Types may come from any lower room and from the configuration.
+// file that bears a room's name, and never in a circle, not even of types. Types may come from any lower room and from the
+// configuration.
 
 import { dirname, join, normalize } from "node:path";
 
@@ -154,11 +155,11 @@ function isFace(file: string, room: string): boolean {
   return room === "config" ? file === "server/config.ts" : file.endsWith(`/${room}/${room}.ts`);
 }
 
-/** @returns each circle of value imports once, as the files on it; types make no circle, they are gone when code runs */
+/** @returns each circle once, as the files on it: of types too, for two files that need each other are one idea or three */
 export function circlesIn(imports: Import[]): string[][] {
   const next = new Map<string, string[]>();
-  for (const { from, to, typeOnly } of imports) {
-    if (to !== null && !typeOnly) next.set(from, [...(next.get(from) ?? []), to]);
+  for (const { from, to } of imports) {
+    if (to !== null) next.set(from, [...(next.get(from) ?? []), to]);
   }
   const circles: string[][] = [];
   const done = new Set<string>();

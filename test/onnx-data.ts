@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { dataWith, simulatorAlone } from "./data.ts";
+import { dataWith, type ModelTable, type PlanTable, simulatorAlone } from "./data.ts";
 
 export interface OnnxModel {
   /** Writes the model into a folder. @returns the file to name in engines.yaml */
@@ -17,7 +17,10 @@ export interface OnnxModel {
  * The catalogue by the simulator, where that runs, and these models on the real worker.
  * @returns the folder for `OXBOW_DATA`, and what removes everything
  */
-export function dataWithOnnx(models: Record<string, OnnxModel>): { folder: string; remove: () => void } {
+export function dataWithOnnx(
+  models: Record<string, OnnxModel>,
+  more: { plans?: (table: PlanTable) => void; models?: (table: ModelTable) => void } = {},
+): { folder: string; remove: () => void } {
   const weights = mkdtempSync(join(tmpdir(), "oxbow-weights-"));
   const data = dataWith(
     (table) => {
@@ -27,11 +30,12 @@ export function dataWithOnnx(models: Record<string, OnnxModel>): { folder: strin
         table.engines[id] = { kind: "onnx", models: [{ id, file }], slots: 8, threads: 1 };
       }
     },
-    undefined,
+    more.plans,
     (table) => {
       for (const [id, { entry }] of Object.entries(models)) {
         table[id] = { ...COMMON, name: id, capabilities: [entry.category], ...entry };
       }
+      more.models?.(table);
     },
   );
   const remove = () => {

@@ -98,7 +98,7 @@ test("another table holds from the next call on; one with an error changes nothi
   const all = async () => new Set(await Promise.all(users.map((user) => ask(user).then(modelIn))));
   say({ splits: { [ASKED]: { targets: [half, { model: "nobody", weight: 1 }] } } });
   server.process.kill("SIGHUP");
-  await eventually(() => server.logs().includes("traffic.yaml not reloaded"), "the log says why");
+  await eventually(() => server.logs().includes("traffic not reloaded"), "the log says why");
   expect(server.logs()).toContain(`splits.${ASKED}.targets[1].model 'nobody' is not in models.yaml`);
   expect(await all()).toEqual(new Set([ASKED, OTHER]));
   say({});

@@ -4,7 +4,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { AccountLimits, AccountRow } from "../../server/accounts/accounts.ts";
 import { CommandError } from "../exit.ts";
-import { type Common, type Env, withAccounts } from "../home.ts";
+import { type Common, type Env, HOME, JSON_OUTPUT, withAccounts } from "../home.ts";
 import { print, printJson, printTable, say } from "../output.ts";
 import { isoOf, timeOf } from "../values.ts";
 import { forPrograms as keyForPrograms, printKeys } from "./keys.ts";
@@ -22,8 +22,8 @@ export function addAccounts(program: Command, env: Env): void {
     accounts
       .command(usage)
       .description(description)
-      .option("--home <folder>", "the server's home (OXBOW_HOME, ~/.oxbow)")
-      .option("--json", "print JSON");
+      .option(...HOME)
+      .option(...JSON_OUTPUT);
   const addChange = (usage: string, description: string) =>
     add(usage, description).argument("<account>", "name or id, as shown by `accounts list`");
   const plan = "a plan in the version that is sold (pro), or in another (pro@2025)";

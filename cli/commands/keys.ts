@@ -3,7 +3,7 @@
 
 import type { Command } from "commander";
 import type { KeyRow, MadeKey } from "../../server/accounts/accounts.ts";
-import { type Common, type Env, withAccounts } from "../home.ts";
+import { type Common, type Env, HOME, JSON_OUTPUT, withAccounts } from "../home.ts";
 import { print, printJson, printTable, say } from "../output.ts";
 import { countOf, durationOf, isoOf, listOf, momentOf, timeOf } from "../values.ts";
 
@@ -21,8 +21,8 @@ export function addKeys(program: Command, env: Env): void {
     keys
       .command(usage)
       .description(description)
-      .option("--home <folder>", "the server's home (OXBOW_HOME, ~/.oxbow)")
-      .option("--json", "print JSON");
+      .option(...HOME)
+      .option(...JSON_OUTPUT);
   const addChange = (usage: string, description: string) =>
     add(usage, description).argument("<id>", "the eight characters after ox_live_, or as shown by `keys list`");
 

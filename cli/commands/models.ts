@@ -4,7 +4,7 @@
 import type { ModelObject } from "@oxbow/contract";
 import type { Command } from "commander";
 import { type Asker, askList } from "../ask.ts";
-import type { Env } from "../home.ts";
+import { type Env, JSON_OUTPUT } from "../home.ts";
 import { printJson, printTable } from "../output.ts";
 import { bytesText } from "../values.ts";
 import { openWeights } from "../weights.ts";
@@ -21,7 +21,7 @@ export function addModels(program: Command, env: Env): void {
     .option("--url <url>", "base URL of the server (OXBOW_BASE_URL, or where `oxbow up` would listen)")
     .option("--key <key>", "API key; the environment (OXBOW_API_KEY) keeps it out of the shell's history")
     .option("--catalogue", "without a server: every model of the catalogue, and whether its weights are here")
-    .option("--json", "print JSON")
+    .option(...JSON_OUTPUT)
     .action((options: ModelsOptions) => models(options, env));
 }
 

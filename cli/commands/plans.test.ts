@@ -94,7 +94,7 @@ test("plans are reloaded under calls, good files and bad ones: not a call is dro
     .split("\n")
     .filter((line) => line.includes("plans not reloaded"));
   expect(lines).toHaveLength(3);
-  expect(lines[0]).toContain("the old ones stay in force: ");
+  expect(lines[0]).toContain("what was in force stays: ");
 });
 
 test("an account gets no plan that the running server does not have yet, and no plan vanishes from under an account", async () => {

@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import type { Plan } from "../../server/config.ts";
-import type { Common, Env } from "../home.ts";
+import { type Common, type Env, HOME, homeOf, JSON_OUTPUT } from "../home.ts";
 import { printJson, printTable, say } from "../output.ts";
 import { isoOf } from "../values.ts";
 
@@ -18,14 +18,14 @@ export function addPlans(program: Command, env: Env): void {
     .command("list")
     .description("show every plan in every version, as plans.yaml has it")
     .option("--data <folder>", "where plans.yaml is (OXBOW_DATA, the project's own)")
-    .option("--json", "print JSON")
+    .option(...JSON_OUTPUT)
     .action((options: ListOptions) => list(options, env));
 
   plans
     .command("reload")
     .description("have the running server read its plans.yaml again; a file with an error changes nothing")
-    .option("--home <folder>", "the server's home (OXBOW_HOME, ~/.oxbow)")
-    .option("--json", "print JSON")
+    .option(...HOME)
+    .option(...JSON_OUTPUT)
     .action((options: Common) => reload(options, env));
 }
 
@@ -75,9 +75,8 @@ function lineOf(plan: Plan): string[] {
 }
 
 async function reload(options: Common, env: Env): Promise<void> {
-  const { loadPlace } = await import("../../server/config.ts");
   const { reloadTable } = await import("../running.ts");
-  const { pid, at, inForce: plans } = await reloadTable(loadPlace({ env, home: options.home }).home, "plans");
+  const { pid, at, inForce: plans } = await reloadTable(await homeOf(options, env), "plans");
   if (options.json) printJson({ pid, at: isoOf(at), plans });
   say(`The server (pid ${pid}) goes by plans.yaml as it is now: ${plans.join(", ")}.`);
 }

@@ -4,11 +4,11 @@ import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import type { MirrorRow, Recorded } from "../../server/traffic/traffic.ts";
 import { baseUrlOf } from "../base-url.ts";
+import { printComparison } from "../comparison.ts";
 import { CommandError, EXIT } from "../exit.ts";
-import type { Env } from "../home.ts";
-import { printJson, printTable, say } from "../output.ts";
+import { type Env, homeOf } from "../home.ts";
+import { printJson, say } from "../output.ts";
 import { countOf } from "../values.ts";
-import { comparisonLine, HEADINGS, sayReasons } from "./mirror.ts";
 
 interface ReplayOptions {
   baseUrl?: string;
@@ -55,16 +55,14 @@ async function replay(file: string | undefined, options: ReplayOptions, env: Env
     printJson({ reports, calls: rows });
     return;
   }
-  printTable(HEADINGS, reports.map(comparisonLine));
-  sayReasons(reports);
+  printComparison(reports);
 }
 
-async function readCalls(file: string | undefined, { home }: ReplayOptions, env: Env): Promise<Recorded[]> {
-  const { loadPlace } = await import("../../server/config.ts");
+async function readCalls(file: string | undefined, options: ReplayOptions, env: Env): Promise<Recorded[]> {
   const { readRecording, recordingsIn } = await import("../../server/traffic/traffic.ts");
-  const place = () => loadPlace({ env, home }).home;
-  const files = file === undefined ? recordingsIn(place()).filter((each) => existsSync(each)) : [file];
-  if (files.length === 0) throw new CommandError(`Nothing is recorded in ${place()}: see \`record\` in traffic.yaml.`);
+  const place = file === undefined ? await homeOf(options, env) : "";
+  const files = file === undefined ? recordingsIn(place).filter((each) => existsSync(each)) : [file];
+  if (files.length === 0) throw new CommandError(`Nothing is recorded in ${place}: see \`record\` in traffic.yaml.`);
   try {
     return files.flatMap(readRecording);
   } catch (cause) {

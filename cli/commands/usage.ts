@@ -4,7 +4,7 @@
 import type { Command } from "commander";
 import type { UsageFilter, UsageGroup, UsageOf, UsageTotals } from "../../server/ledger/ledger.ts";
 import { CommandError, EXIT } from "../exit.ts";
-import { type Common, type Env, withAccounts } from "../home.ts";
+import { type Common, type Env, HOME, homeOf, JSON_OUTPUT, withAccounts } from "../home.ts";
 import { print, printJson, printTable, say } from "../output.ts";
 
 type Ledger = typeof import("../../server/ledger/ledger.ts");
@@ -25,22 +25,22 @@ export function addUsage(program: Command, env: Env): void {
   const usage = program
     .command("usage")
     .description("show what was counted, today or in another period")
-    .option("--home <folder>", "the server's home (OXBOW_HOME, ~/.oxbow)")
+    .option(...HOME)
     .option("--today", "the UTC day that counts now (the default)")
     .option("--day <day>", "one UTC day, as 2026-11-21")
     .option("--month <month>", "one month, as 2026-11")
     .option("--by <what>", `a line for each ${GROUPS.join(", ")} (account)`)
     .option("--account <account>", "name or id: of this account alone")
     .option("--forecast", "what the period will have counted at its end, if it goes on like this")
-    .option("--json", "print JSON")
+    .option(...JSON_OUTPUT)
     .option("--csv", "print comma-separated values")
     .action((options: UsageOptions) => show(options, env));
 
   usage
     .command("rebuild")
     .description("make the sums again from the events, report where they differ, and repair them")
-    .option("--home <folder>", "the server's home (OXBOW_HOME, ~/.oxbow)")
-    .option("--json", "print JSON")
+    .option(...HOME)
+    .option(...JSON_OUTPUT)
     // `--home` and `--json` are also the parent's: whichever of the two was given.
     .action((_: unknown, command: Command) => rebuild(command.optsWithGlobals(), env));
 }
@@ -186,9 +186,4 @@ async function rebuild(options: Common, env: Env): Promise<void> {
     say(
       `${differences.length} differed and are repaired. A server that runs counts today by them after its next start.`,
     );
-}
-
-async function homeOf(options: Common, env: Env): Promise<string> {
-  const { loadPlace } = await import("../../server/config.ts");
-  return loadPlace({ env, home: options.home }).home;
 }

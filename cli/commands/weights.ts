@@ -1,29 +1,24 @@
 // `oxbow list` and `oxbow rm`: the weights on this machine's disk.
 
 import type { Command } from "commander";
-import type { Env } from "../home.ts";
+import { type Common, type Env, JSON_OUTPUT } from "../home.ts";
 import { printJson, printTable, say } from "../output.ts";
 import { bytesText } from "../values.ts";
 import { openWeights } from "../weights.ts";
-
-interface Common {
-  home?: string;
-  json?: boolean;
-}
 
 export function addWeights(program: Command, env: Env): void {
   program
     .command("list")
     .description("show the weights in the cache, their sizes and the models they belong to")
     .option("--home <folder>", "where it is noted what was pulled (OXBOW_HOME, ~/.oxbow)")
-    .option("--json", "print JSON")
+    .option(...JSON_OUTPUT)
     .action((options: Common) => list(options, env));
   program
     .command("rm <model>")
     .description("remove pulled weights from the disk: of the catalogue, or owner/name[:file]")
     .option("--all", "all of the repository, also what other programs pulled")
     .option("--home <folder>", "where it is noted what was pulled (OXBOW_HOME, ~/.oxbow)")
-    .option("--json", "print JSON")
+    .option(...JSON_OUTPUT)
     .action((model: string, options: Common & { all?: boolean }) => remove(model, options, env));
 }
 

@@ -1,4 +1,5 @@
 // The wire: shapes of requests, answers, chunks and errors; reading and writing server-sent events. Knows no room.
+export * from "./bounded.ts";
 export * from "./chat.ts";
 export * from "./chat-answer.ts";
 export * from "./completions.ts";

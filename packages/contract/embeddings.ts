@@ -97,6 +97,23 @@ export function shorten(vector: Float32Array, dimensions: number): Float32Array 
   return normalise(vector.slice(0, dimensions));
 }
 
+/** @throws ApiError unless vectors of the model have `asked` numbers, or may be cut to so many because it was trained for it */
+export function refuseDimensions(
+  asked: number,
+  { id, dimensions, embedding }: { id: string; dimensions?: number; embedding?: { matryoshka: readonly number[] } },
+): void {
+  const lengths = [...(embedding?.matryoshka ?? []), ...(dimensions === undefined ? [] : [dimensions])];
+  if (lengths.includes(asked)) return;
+  const param = "dimensions";
+  if (lengths.length < 2) {
+    const own = dimensions === undefined ? "" : ` Its vectors have ${dimensions} numbers.`;
+    const text = `Unsupported parameter: 'dimensions' is not supported with the model \`${id}\`.${own}`;
+    throw new ApiError("unsupported_parameter", text, { param });
+  }
+  const text = `Unsupported value: 'dimensions' does not support ${asked} with the model \`${id}\`. Supported values are: ${lengths.join(", ")}.`;
+  throw new ApiError("unsupported_value", text, { param });
+}
+
 /** In place: to the length 1. A vector of zeros stays what it is. */
 export function normalise(vector: Float32Array): Float32Array {
   let squares = 0;

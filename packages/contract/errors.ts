@@ -130,7 +130,7 @@ export const ERRORS = {
 
   // When
   rate_limit_exceeded: ours(
-    "Too many requests for the moment: of this minute, at the same time, or less than a minute before the day ends.",
+    "Too many requests for the moment: of this minute, at the same time, or with bodies too large together; or less than a minute before the day ends.",
     429,
     "rate_limit_exceeded",
     "requests",
@@ -149,6 +149,12 @@ export const ERRORS = {
   model_failed: ours("The model's file cannot be loaded.", 503, "model_failed", "server_error", false),
   queue_full: ours("Too many calls wait already.", 503, "server_is_overloaded", OVERLOADED),
   queue_timeout: ours("No engine was free in time.", 503, "queue_timeout", OVERLOADED),
+  bodies_full: ours(
+    "The bodies of all calls together take as much memory as there is for them.",
+    503,
+    "server_is_overloaded",
+    OVERLOADED,
+  ),
   ledger_unavailable: ours(
     "The ledger cannot write (its disk is full, for one): nothing is accepted, or finished, that could not be counted.",
     503,

@@ -101,6 +101,41 @@ export function dimensionsOf(size: string): { width: number; height: number } | 
   return width === undefined || height === undefined ? null : { width: Number(width), height: Number(height) };
 }
 
+/** Which sizes a model paints, in pixels. */
+export interface ImagesCard {
+  /** What `auto` means. */
+  size: string;
+  sideMin: number;
+  sideMax: number;
+  sideStep: number;
+}
+
+/** For models of which data/models.yaml says nothing. */
+const IMAGES: ImagesCard = { size: "1024x1024", sideMin: 256, sideMax: 2_048, sideStep: 8 };
+
+export interface Canvas {
+  /** Of each image, in pixels. */
+  width: number;
+  height: number;
+  n: number;
+}
+
+/**
+ * How large the images of a call are, and how many: what was asked for, held against what the model can paint.
+ * @throws ApiError `invalid_value` that says which sizes the model has
+ */
+export function canvasOf(
+  { size = "auto", n = 1 }: ImageRequest,
+  { id, images = IMAGES }: { id: string; images?: ImagesCard },
+): Canvas {
+  const { sideMin, sideMax, sideStep } = images;
+  const found = dimensionsOf(size === "auto" ? images.size : size)!;
+  const fits = (side: number) => side >= sideMin && side <= sideMax && side % sideStep === 0;
+  if (fits(found.width) && fits(found.height)) return { ...found, n };
+  const text = `Invalid value: '${size}'. The model \`${id}\` paints images with sides from ${sideMin} to ${sideMax} pixels that are multiples of ${sideStep}; '${images.size}' is what 'auto' means.`;
+  throw new ApiError("invalid_value", text, { param: "size" });
+}
+
 export type ImageQuality = "low" | "medium" | "high";
 
 /** The older names mean the two upper of three. */

@@ -63,8 +63,32 @@ export function* needsOfSpeech(call: SpeechRequest): Generator<Need> {
   if (call.stream_format === "sse") yield { feature: "speech_stream", param: "stream_format", value: "'sse'" };
 }
 
-/** @throws ApiError `unsupported_value`, always: no such voice */
-export function unknownVoice(voice: string, known: readonly string[]): never {
+/**
+ * The voice of `known` that a call names: by its whole name, or by what stands behind the letters of language and gender,
+ * `heart` for `af_heart`.
+ *
+ * @throws ApiError `unsupported_value`: no such voice
+ */
+export function voiceOf({ voice }: SpeechRequest, known: readonly string[]): string {
+  const asked = typeof voice === "string" ? voice : voice.id;
+  const found = known.find((each) => each === asked) ?? known.find((each) => each.slice(3) === asked);
+  return found ?? unknownVoice(asked, known);
+}
+
+/** Whether there is a letter or a digit in it. */
+export function isSpeakable(text: string): boolean {
+  return /[\p{L}\p{N}]/u.test(text);
+}
+
+/** @throws ApiError `invalid_value` for a text of which nobody could say anything */
+export function refuseUnspeakable({ input }: SpeechRequest): void {
+  if (isSpeakable(input)) return;
+  throw new ApiError("invalid_value", "Invalid 'input': there is nothing in it that could be spoken.", {
+    param: "input",
+  });
+}
+
+function unknownVoice(voice: string, known: readonly string[]): never {
   const names = known.map((each) => `'${each}'`).join(", ");
   const text = `Unsupported value: 'voice' does not support '${voice.slice(0, 64)}'. Supported values are: ${names}.`;
   throw new ApiError("unsupported_value", text, { param: "voice" });

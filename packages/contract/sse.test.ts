@@ -39,6 +39,23 @@ test("an event without an end does not fill the memory", () => {
   }).toThrow("longer than 100");
 });
 
+test("nor does one of lines that hold nothing", () => {
+  const reader = createSseReader(100);
+  expect(() => reader.push(bytes("data:\n".repeat(200)))).toThrow("longer than 100");
+});
+
+test("many events may come at once, each within its bound", () => {
+  expect(createSseReader(100).push(bytes("data: aaaa\n\n".repeat(50)))).toHaveLength(50);
+});
+
+test("an event in the smallest pieces costs what its length costs", () => {
+  const reader = createSseReader();
+  const piece = bytes("a".repeat(16));
+  reader.push(bytes("data: "));
+  for (let count = 0; count < 100_000; count++) reader.push(piece);
+  expect(reader.push(bytes("\n\n"))[0]!.data).toHaveLength(1_600_000);
+}, 2_000);
+
 test("a keep-alive is one line without a blank one: the blank one makes SDKs see an empty event", () => {
   expect(SSE_KEEPALIVE).toMatch(/^: [^\n]+\n$/);
 });

@@ -36,7 +36,9 @@ export interface SseEvent {
  */
 export function createSseReader(eventBytesMax = 8 * 1024 * 1024) {
   const decoder = new TextDecoder();
-  let rest = "";
+  /** Of a line that has not ended: looked through once, and put together when it ends, in however small pieces it comes. */
+  let begun: string[] = [];
+  let begunSize = 0;
   let data: string[] = [];
   let size = 0;
 
@@ -49,33 +51,46 @@ export function createSseReader(eventBytesMax = 8 * 1024 * 1024) {
     }
     if (!line.startsWith("data:")) return;
     const value = line.slice(line.charCodeAt(5) === 0x20 ? 6 : 5);
-    size += value.length;
+    size += value.length + 1;
     if (size > eventBytesMax) throw new Error(`an event is longer than ${eventBytesMax} bytes`);
     data.push(value);
+  }
+
+  function keep(text: string): void {
+    if (text === "") return;
+    begun.push(text);
+    begunSize += text.length;
+    if (begunSize > eventBytesMax) throw new Error(`an event is longer than ${eventBytesMax} bytes`);
   }
 
   return {
     /** The events that these bytes complete. */
     push(bytes: Uint8Array): SseEvent[] {
-      rest += decoder.decode(bytes, { stream: true });
+      const text = decoder.decode(bytes, { stream: true });
       const events: SseEvent[] = [];
+      if (!text.includes("\n")) {
+        keep(text);
+        return events;
+      }
+      const all = begun.join("") + text;
       let from = 0;
       for (;;) {
-        const end = rest.indexOf("\n", from);
+        const end = all.indexOf("\n", from);
         if (end < 0) break;
-        take(rest.slice(from, rest.charCodeAt(end - 1) === 0x0d && end > from ? end - 1 : end), events);
+        take(all.slice(from, all.charCodeAt(end - 1) === 0x0d && end > from ? end - 1 : end), events);
         from = end + 1;
       }
-      rest = rest.slice(from);
-      if (rest.length > eventBytesMax) throw new Error(`an event is longer than ${eventBytesMax} bytes`);
+      begun = [];
+      begunSize = 0;
+      keep(all.slice(from));
       return events;
     },
     /** What is left when the stream has ended: an event whose blank line never came. */
     end(): SseEvent[] {
       const events: SseEvent[] = [];
-      rest += decoder.decode();
+      const rest = begun.join("") + decoder.decode();
       if (rest !== "") take(rest.replace(/\r$/, ""), events);
-      rest = "";
+      begun = [];
       take("", events);
       return events;
     },

@@ -3,7 +3,7 @@
 // 2019; SubRip has no standard: a number, a line of times with commas, the text, an empty line.
 
 import { sseEvent } from "./sse.ts";
-import type { Granularity, TranscriptFormat } from "./transcription.ts";
+import { type Granularity, languageName, type TranscriptFormat } from "./transcription.ts";
 
 /** Times are seconds from the start of the recording. */
 export interface Transcript {
@@ -88,17 +88,6 @@ function verboseOf(transcript: Transcript, granularities: readonly Granularity[]
 /** Recordings are charged by the second that has begun. */
 function usageOf({ duration }: Transcript): { type: "duration"; seconds: number } {
   return { type: "duration", seconds: Math.ceil(duration) };
-}
-
-const names = new Intl.DisplayNames(["en"], { type: "language" });
-
-/** `english` for `en`: the older answers name languages in words. */
-export function languageName(code: string): string {
-  try {
-    return (names.of(code) ?? code).toLowerCase();
-  } catch {
-    return code; // no well-formed code: it stands for itself
-  }
 }
 
 function cueOf({ start, end, text }: TranscriptSegment, point: "," | "."): string {

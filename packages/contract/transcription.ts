@@ -101,6 +101,32 @@ export function recordingOf({ fields, files }: Form): FormFile {
   return file;
 }
 
+/**
+ * The language of `known` that a call names, by its code or in English: `de`, `de-AT`, `german`.
+ * @returns null where the call names none
+ * @throws ApiError `invalid_value` for one that is not known
+ */
+export function languageOf({ language }: TranscriptionRequest, known: readonly string[]): string | null {
+  if (language === undefined) return null;
+  const name = language.toLowerCase();
+  const found = known.find((code) => code === name || languageName(code) === name || name.startsWith(`${code}-`));
+  if (found) return found;
+  throw new ApiError("invalid_value", `Invalid language '${language.slice(0, 32)}'. Use an ISO 639-1 code.`, {
+    param: "language",
+  });
+}
+
+const names = new Intl.DisplayNames(["en"], { type: "language" });
+
+/** `english` for `en`: the older answers name languages in words. */
+export function languageName(code: string): string {
+  try {
+    return (names.of(code) ?? code).toLowerCase();
+  } catch {
+    return code; // no well-formed code: it stands for itself
+  }
+}
+
 /** What no decoder makes sense of. In the words of a recorded refusal. */
 export function corruptedAudio(cause?: unknown): ApiError {
   const text = "Audio file might be corrupted or unsupported";

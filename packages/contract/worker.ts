@@ -16,7 +16,7 @@
 // A model that can never be loaded ends the worker with exit code 65 after one last line on standard error that is fit
 // for the operator's eyes and starts with `fatal: `. Every other exit is a crash, and the worker is started again.
 
-import type { DiffusionCard } from "./images.ts";
+import type { DiffusionCard, ImagesCard } from "./images.ts";
 
 /** State of what a worker hosts. `progress` 0 to 1. */
 export interface WorkerHealth {
@@ -85,6 +85,23 @@ export interface WorkerModel {
   detection?: DetectionCard;
   /** Of a model that paints from noise. */
   diffusion?: DiffusionCard;
+  /** Which sizes a model paints. */
+  images?: ImagesCard;
+  /** Of a model that writes down what is said. */
+  transcription?: TranscriptionCard;
+  /** Of a model that speaks. */
+  speech?: SpeechCard;
+}
+
+/** What data/models.yaml says of a model that hears: what a stand-in for it goes by, because the weights know it themselves. */
+export interface TranscriptionCard {
+  /** ISO 639-1 codes of the languages it was trained for, and longer ones where a language has no shorter. */
+  languages: string[];
+}
+
+/** What data/models.yaml says of a model that speaks. */
+export interface SpeechCard {
+  voices: string[];
 }
 
 /** What data/models.yaml says of a model that embeds texts. */

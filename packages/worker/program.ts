@@ -4,34 +4,33 @@
 import { rmSync } from "node:fs";
 import { basename } from "node:path";
 import { EXIT_MODEL_UNUSABLE, type WorkerConfig, type WorkerModel } from "@oxbow/contract";
-import { UnusableModel } from "./unusable.ts";
-
-/** One line to standard error, where the fleet reads it. */
-export type Log = (line: string) => void;
+import { type Log, UnusableModel } from "./errors.ts";
+import { type Served, serve } from "./server.ts";
 
 export interface Start<O> {
   config: WorkerConfig;
   model: WorkerModel & { file: string };
   options: O;
   log: Log;
+  /** 0 to 1, while the model is being loaded. */
+  progress(value: number): void;
   /** Ends the process at once, and takes its socket away. */
   quit(code: number): never;
 }
 
-export interface Program<O extends { drainMsMax: number }, S extends { drain(): Promise<void> }> {
+export interface Program<O extends { drainMsMax: number }> {
+  /** Names of metrics begin with it: `oxbow_<name>_`. */
+  name: string;
+  /** Absent: to standard error. */
   log?: Log;
   /** @throws Error naming the option that is unknown or wrong */
   readOptions(given: Record<string, unknown>): O;
-  /** Listens on the socket of the configuration, and answers also while the model is being loaded. */
-  serve(start: Start<O>): S;
-  /** Loads the model and opens the server. @throws UnusableModel; whatever else it throws is a crash */
-  load(start: Start<O>, server: S): Promise<void>;
+  /** Loads the model. @throws UnusableModel; whatever else it throws is a crash */
+  load(start: Start<O>): Promise<Served>;
 }
 
 /** Runs the program; the process ends with its parent, with SIGTERM, or with a model that cannot be hosted. */
-export function runWorker<O extends { drainMsMax: number }, S extends { drain(): Promise<void> }>(
-  program: Program<O, S>,
-): void {
+export function runWorker<O extends { drainMsMax: number }>(program: Program<O>): void {
   const log = program.log ?? ((line) => void process.stderr.write(`${line}\n`));
   run(program, log).catch((error: unknown) => {
     const file = nameOfFile();
@@ -44,10 +43,7 @@ export function runWorker<O extends { drainMsMax: number }, S extends { drain():
   });
 }
 
-async function run<O extends { drainMsMax: number }, S extends { drain(): Promise<void> }>(
-  program: Program<O, S>,
-  log: Log,
-): Promise<void> {
+async function run<O extends { drainMsMax: number }>(program: Program<O>, log: Log): Promise<void> {
   const given = readConfig(process.argv[2], program.readOptions);
   const { socket } = given.config;
   const quit = (code: number): never => {
@@ -56,14 +52,13 @@ async function run<O extends { drainMsMax: number }, S extends { drain(): Promis
   };
   exitWithParent();
   rmSync(socket, { force: true });
-  const start = { ...given, log, quit };
-  const server = program.serve(start);
+  const server = serve({ socket, model: given.model, program: program.name, log });
   process.on("SIGTERM", () => {
     const leave = () => quit(0);
     setTimeout(leave, given.options.drainMsMax);
     server.drain().then(leave, leave);
   });
-  await program.load(start, server);
+  server.open(await program.load({ ...given, log, progress: server.progress, quit }));
 }
 
 function readConfig<O>(text: string | undefined, readOptions: (given: Record<string, unknown>) => O) {

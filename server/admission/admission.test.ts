@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { ApiError, retryHeaders } from "@oxbow/contract";
+import { ApiError, type ErrorName, retryHeaders } from "@oxbow/contract";
 import fc from "fast-check";
 import type { Ask, Ticket } from "./admission.ts";
 import { admissionTo, askOf, callerOf, LARGE, PLANS, SMALL } from "./testing.ts";
@@ -274,17 +274,37 @@ test("whatever happens in whatever order, no slot is lost and nobody has more th
   );
 });
 
-test("whether a call may be admitted is known without reserving, and is what admission would say", async () => {
+test("costly work is done for nobody beyond his caps, however many ask at once", async () => {
+  const setup = admissionTo(9);
+  const caller = callerOf({ overrides: { requestsPerMinute: null, concurrencyMax: 2 } });
+  let done = 0;
+  const prepare = async () => {
+    done++;
+    await Bun.sleep(0);
+    return [];
+  };
+  const all = await Promise.all(Array.from({ length: 50 }, () => refusal(setup, { caller, prepare })));
+  expect(all.filter((row) => row === "let in")).toHaveLength(2);
+  expect(done).toBe(2);
+  expect(await refusal(setup, { model: LARGE, prepare })).toBe("model_not_allowed");
+  expect(done).toBe(2);
+});
+
+test("what is found bad was a request of the minute and of nothing else; what the plan or we refuse was none", async () => {
   const setup = admissionTo(9);
   const { admission } = setup;
   const caller = callerOf();
-  expect(admission.mayAdmit(caller, SMALL)).toBe(true);
-  expect(admission.mayAdmit(caller, LARGE)).toBe(false);
-  expect(admission.mayAdmit(caller, { ...SMALL, weight: 61 })).toBe(false);
-  expect(admission.counts()).toMatchObject({ inFlight: 0, held: 0 });
-  // One at a time: while it runs there is no place for another.
-  const ticket = await admit(setup);
-  expect(admission.mayAdmit(caller, SMALL)).toBe(false);
-  expect(await refusal(setup)).toBe("rate_limit_exceeded");
-  ticket.close();
+  const left = () => [
+    admission.headers(caller)["x-ratelimit-remaining-requests"],
+    admission.headers(caller)["x-ratelimit-remaining-requests-day"],
+  ];
+  const failing = (row: ErrorName) => ({ prepare: () => Promise.reject(new ApiError(row, "No.")) });
+  const long = { limit: "audioSecondsMax", amount: 9_999, field: "file" } as const;
+  expect(left()).toEqual(["1", "60"]);
+  expect(await refusal(setup, { prepare: async () => [long] })).toBe("input_limit_exceeded");
+  expect(await refusal(setup, failing("queue_full"))).toBe("queue_full");
+  expect(left()).toEqual(["1", "60"]);
+  expect(await refusal(setup, failing("image_parse_error"))).toBe("image_parse_error");
+  expect(left()).toEqual(["0", "60"]);
+  expect(admission.counts()).toMatchObject({ inFlight: 0, held: 0, waiting: 0 });
 });

@@ -5,14 +5,14 @@ import { ApiError } from "@oxbow/contract";
 import type { Model, Plan } from "../config.ts";
 import { rateLimitHeaders } from "./headers.ts";
 import { createLimits, type LimitsOptions, type Reservation, type RuleName } from "./limits.ts";
-import { checkCall, type Length, type Size } from "./plan-rules.ts";
+import { checkCall, checkMeasures, type Length, type Size } from "./plan-rules.ts";
 import { createQueues, type QueuesOptions, type Seat } from "./queues.ts";
 import { limitReached, type Random } from "./refusals.ts";
-import { type Caller, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
+import { type Caller, limitsIn, type Measure, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
 
 export type { Reservation } from "./limits.ts";
-export type { Measure } from "./plan-rules.ts";
 export type { ModelQueue, Seat } from "./queues.ts";
+export type { Measure } from "./terms.ts";
 
 export interface AdmissionOptions<E, O = never> extends Omit<QueuesOptions<E, O>, "now">, LimitsOptions {
   /** Those in force: asked for every call, so that a reload holds from the next one on. */
@@ -30,6 +30,11 @@ export interface Ask extends Size {
   /** Calls of the account with the same text go to the same engine where that is possible. */
   affinity?: string | undefined;
   signal: AbortSignal;
+  /**
+   * What must be done before it stands in line, and may take its time: done by nobody who is beyond his caps.
+   * @returns what it found that the plan may limit too
+   */
+  prepare?: () => Promise<readonly Measure[]>;
   /** Told once plan and limits let it in, before it stands in line. */
   onAllowed?: (length: Length) => void;
 }
@@ -93,17 +98,37 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
     }
   }
 
+  /** What was read and found bad has cost its work: it was a request of the minute. */
+  async function prepare(work: () => Promise<readonly Measure[]>, terms: Terms, reservation: Reservation) {
+    let found: readonly Measure[];
+    try {
+      found = await work();
+    } catch (error) {
+      if (error instanceof ApiError && error.kind.status >= 500) reservation.withdraw();
+      else reservation.release();
+      throw error;
+    }
+    try {
+      checkMeasures(terms, found);
+      if (closed) throw draining();
+    } catch (error) {
+      reservation.withdraw();
+      throw error;
+    }
+  }
+
   return {
     /**
      * Decides in this order, and names the first rule that is violated:
      *  1. the server is draining: refuse;
      *  2. model, prompt, other sizes and length of the answer, by plan, trial and key;
      *  3. requests of the day, of the minute, and at the same time: all reserved together, or none;
-     *  4. the line of the model.
+     *  4. sizes that only `prepare` finds, by plan;
+     *  5. the line of the model.
      *
      * @throws ApiError `shutting_down` (1); `model_not_allowed`, `context_length_exceeded`, `input_limit_exceeded`, `output_limit_exceeded` (2);
-     *   `insufficient_quota`, `rate_limit_exceeded` (3); `queue_full`, `queue_timeout`, `model_not_ready`, `model_failed` (4);
-     *   what counting throws; the signal's reason on hang-up
+     *   `insufficient_quota`, `rate_limit_exceeded` (3); `input_limit_exceeded` (4); `queue_full`, `queue_timeout`, `model_not_ready`, `model_failed` (5);
+     *   what counting and preparing throw; the signal's reason on hang-up
      */
     async admit(ask: Ask): Promise<Ticket<E, O>> {
       if (closed) throw draining();
@@ -115,6 +140,7 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
       if (closed) throw draining();
       ask.signal.throwIfAborted();
       const reservation = reserve(terms, ask.model.weight);
+      if (ask.prepare) await prepare(ask.prepare, terms, reservation);
       ask.onAllowed?.(length);
       const seat = await enterLine(ask, terms, reservation);
       return ticketOf(seat, reservation, terms.plan.priority, length);
@@ -124,18 +150,6 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
     allows: (caller: Caller, model: Pick<Model, "id" | "tier">) =>
       withheldBy(termsOf(caller, plans(), now()), model) === null,
 
-    /**
-     * Whether a call to `model` could be admitted at this moment, as far as plan and counts say. Nothing is reserved: it
-     * spares work for calls that would be refused after it.
-     */
-    mayAdmit(caller: Caller, model: Pick<Model, "id" | "tier" | "weight">): boolean {
-      const terms = termsOf(caller, plans(), now());
-      if (withheldBy(terms, model) !== null) return false;
-      const { requestsPerDay, requestsPerMinute, concurrency } = limits.state(rulesOf(terms, model.weight));
-      const left = [requestsPerDay?.remaining ?? model.weight, (requestsPerMinute?.remaining ?? 1) * model.weight];
-      return left.every((units) => units >= model.weight) && concurrency.used < (concurrency.limit ?? Infinity);
-    },
-
     /** What every answer to this caller tells about his limits. */
     headers(caller: Caller): Record<string, string> {
       return rateLimitHeaders(limits.state(rulesOf(termsOf(caller, plans(), now()), 1)));
@@ -143,6 +157,9 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
 
     /** How the caller stands, in numbers. */
     state: (caller: Caller) => limits.state(rulesOf(termsOf(caller, plans(), now()), 1)),
+
+    /** What holds for the caller's account. */
+    limitsOf: (caller: Caller) => limitsIn(termsOf(caller, plans(), now())),
 
     /** Lets those who wait for `model` go, as far as there are slots. To be called whenever one becomes free. */
     pump: queues.pump,

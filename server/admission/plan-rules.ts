@@ -3,7 +3,7 @@
 
 import type { Model } from "../config.ts";
 import { inputTooLarge, inputTooLong, modelNotForKey, modelNotInPlan, tooManyAnswers } from "./refusals.ts";
-import { type LimitName, limitOf, type Terms, withheldBy } from "./terms.ts";
+import { limitOf, type Measure, type Terms, withheldBy } from "./terms.ts";
 
 /** What is asked for, as the plan looks at it. */
 export interface Size {
@@ -20,15 +20,6 @@ export interface Size {
   outputTokens: number | null;
   /** Answers that are made for the call, and share the plan's output tokens; absent: 1. */
   choices?: number;
-}
-
-/** How much of something other than tokens a call brings. */
-export interface Measure {
-  limit: Extract<LimitName, "audioSecondsMax" | "imagePixelsMax" | "speechCharactersMax">;
-  /** In the limit's own unit. */
-  amount: number;
-  /** The field that holds it. */
-  field: string;
 }
 
 /** What one answer may have. */
@@ -57,10 +48,7 @@ export function checkCall(terms: Terms, size: Size): Length | Promise<Length> {
   const count = async () => (counted ??= (await size.countTokens?.()) ?? inputTokens);
   const inputMax = limitOf(terms, "inputTokensMax"); // 2
   const rest = () => {
-    for (const measure of size.measures ?? []) {
-      const most = limitOf(terms, measure.limit);
-      if (most !== null && measure.amount > most) throw inputTooLarge(terms, measure);
-    }
+    checkMeasures(terms, size.measures ?? []);
     return cut(terms, size, count); // 3
   };
   if (inputMax === null || inputTokens <= inputMax) return rest();
@@ -68,6 +56,14 @@ export function checkCall(terms: Terms, size: Size): Length | Promise<Length> {
     if (tokens > inputMax) throw inputTooLong(terms, model, tokens, inputField);
     return rest();
   });
+}
+
+/** @throws ApiError `input_limit_exceeded` */
+export function checkMeasures(terms: Terms, measures: readonly Measure[]): void {
+  for (const measure of measures) {
+    const most = limitOf(terms, measure.limit);
+    if (most !== null && measure.amount > most) throw inputTooLarge(terms, measure);
+  }
 }
 
 function cut(terms: Terms, size: Size, count: () => Promise<number>): Length | Promise<Length> {

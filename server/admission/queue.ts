@@ -245,8 +245,11 @@ export function createQueue<G>({ classes: given, now, after = afterTimeout }: Qu
       ask.signal.throwIfAborted();
       checkRoom(each, ask);
       const hangUp = () => {
-        each.cancelled++;
-        leave(each, waiter, ask.signal.reason);
+        const { reason } = ask.signal;
+        // Whoever gave him less time than his class has says so in our words.
+        if (reason instanceof ApiError && reason.row === "queue_timeout") each.expired++;
+        else each.cancelled++;
+        leave(each, waiter, reason);
       };
       const waiter = { ask, since: now(), hangUp } as Waiter<G>;
       waiter.place = each.line.add(ask.accountId, ask.weight, waiter);
@@ -288,7 +291,7 @@ const SURE = 1.25;
 const RETRY_MS_MIN = 1_000;
 const RETRY_MS_MAX = 60_000;
 
-function afterTimeout(ms: number, run: () => void): () => void {
+export function afterTimeout(ms: number, run: () => void): () => void {
   const timer = setTimeout(run, ms);
   return () => clearTimeout(timer);
 }

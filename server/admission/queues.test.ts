@@ -202,6 +202,32 @@ test("a slot is exchanged for one of another engine past the line, and a seat th
   expect([...free].sort()).toEqual(["b", "c"]);
 });
 
+test("who stands in line again for a short time leaves it then, and has not hung up", async () => {
+  let end = () => {};
+  let slot: string | null = "a";
+  const queues = createQueues<string>({
+    place: () => {
+      const engine = slot;
+      slot = null;
+      return engine === null ? null : { engine, release: () => {} };
+    },
+    classes: CLASSES,
+    now: () => 0,
+    after: (ms, run) => {
+      if (ms === 70) end = run;
+      return () => {};
+    },
+  });
+  const seat = await queues.enter("m", standing("a"), never);
+  const again = seat.again(70).catch(rowOf);
+  end();
+  expect(await again).toBe("queue_timeout");
+  const { expired, cancelled } = queues
+    .report()[0]!
+    .classes.find(({ priority }) => priority === standing("a").priority)!;
+  expect([expired, cancelled, queues.waiting()]).toEqual([1, 0, 0]);
+});
+
 test("who waits for some engines is not in the way of who can go to others", async () => {
   const taken = new Set<string>();
   const queues = createQueues<string>({

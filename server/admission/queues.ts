@@ -3,7 +3,7 @@
 
 import { ApiError } from "@oxbow/contract";
 import type { QueueClass } from "../config.ts";
-import { createQueue, type Queue, type QueueAsk, type QueueReport, type Turn } from "./queue.ts";
+import { afterTimeout, createQueue, type Queue, type QueueAsk, type QueueReport, type Turn } from "./queue.ts";
 
 export interface QueuesOptions<E, O = never> {
   /**
@@ -55,13 +55,17 @@ export interface Seat<E, O = never> {
   readonly waitedMs: number;
   /** What became of the call on this engine. */
   report(outcome: O): void;
-  /** Exchanges the slot for one of another engine, if one is free at once. Whoever waits in line is passed. */
-  move(not: ReadonlySet<string>): boolean;
+  /**
+   * Exchanges the slot for one of another engine, if one is free at once. Whoever waits in line is passed.
+   * @param outcome what became of the call on the engine that it leaves, if it does
+   */
+  move(not: ReadonlySet<string>, outcome?: O): boolean;
   /**
    * Gives the slot back and stands in line again, as long as the class may wait altogether.
+   * @param msMax and no longer than so this time
    * @throws as `enter`; the seat is closed then
    */
-  again(): Promise<void>;
+  again(msMax?: number): Promise<void>;
   /** Gives the slot back. Safe to call twice: a call can end in more than one way at once. */
   close(): void;
 }
@@ -81,7 +85,7 @@ interface LineState<E, O> {
 }
 
 export function createQueues<E, O = never>({ place, pool = () => "", ...options }: QueuesOptions<E, O>) {
-  const { now, classes } = options;
+  const { now, classes, after = afterTimeout } = options;
   const models = new Map<string, Map<string, LineState<E, O>>>();
 
   function lineOf(model: string, { accountId, within }: Standing): LineState<E, O> {
@@ -132,6 +136,16 @@ export function createQueues<E, O = never>({ place, pool = () => "", ...options 
       given.release();
     }
 
+    async function takeTurnWithin(ms: number): Promise<Turn<Placement<E, O>>> {
+      const late = new AbortController();
+      const stop = after(ms, () => late.abort(tooLate(ms)));
+      try {
+        return await takeTurn(model, standing, AbortSignal.any([signal, late.signal]));
+      } finally {
+        stop();
+      }
+    }
+
     return {
       get engine() {
         return given.engine;
@@ -140,20 +154,19 @@ export function createQueues<E, O = never>({ place, pool = () => "", ...options 
         return waitedMs;
       },
       report: (outcome) => given.report?.(outcome),
-      move(not) {
+      move(not, outcome) {
         const other = turn && tryPlace(model, lineOf(model, standing), { ...standing, not });
         if (!other) return false;
         const before = given;
         given = other;
+        if (outcome !== undefined) before.report?.(outcome);
         before.release();
         return true;
       },
-      async again() {
+      async again(msMax) {
         close();
-        if (now() - since >= waitMsMax) {
-          throw new ApiError("queue_timeout", `No engine was free within ${waitMsMax / 1000} s. Try again.`);
-        }
-        turn = await takeTurn(model, standing, signal);
+        if (now() - since >= waitMsMax) throw tooLate(waitMsMax);
+        turn = await (msMax === undefined ? takeTurn(model, standing, signal) : takeTurnWithin(msMax));
         given = turn.given;
         waitedMs += turn.waitedMs;
       },
@@ -200,6 +213,10 @@ export function createQueues<E, O = never>({ place, pool = () => "", ...options 
         classes: [...lines.values()].map(({ queue }) => queue.report()).reduce(added),
       })),
   };
+}
+
+function tooLate(waitMsMax: number): ApiError {
+  return new ApiError("queue_timeout", `No engine was free within ${waitMsMax / 1000} s. Try again.`);
 }
 
 /** Of the lines of one model: counts add up, of the waits the longer one is told. */

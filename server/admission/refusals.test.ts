@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { ApiError, retryHeaders } from "@oxbow/contract";
 import { durationText } from "./headers.ts";
-import type { Measure } from "./plan-rules.ts";
+import type { Measure } from "./terms.ts";
 import { admissionTo, askOf, callerOf, LARGE, PLANS, SMALL } from "./testing.ts";
 
 type More = Parameters<typeof askOf>[0];

@@ -5,8 +5,7 @@ import { ApiError } from "@oxbow/contract";
 import type { Model, Plan } from "../config.ts";
 import { durationText } from "./headers.ts";
 import type { Refused, RuleName } from "./limits.ts";
-import type { Measure } from "./plan-rules.ts";
-import { type LimitName, liftedBy, limitOf, plansWith, type Terms } from "./terms.ts";
+import { type LimitName, liftedBy, limitOf, type Measure, plansWith, type Terms } from "./terms.ts";
 
 /** 0 to 1, as `Math.random`. */
 export type Random = () => number;

@@ -6,6 +6,12 @@ export const LIMITS = {
   bodyBytesMax: [33_554_432, 1_024, 1_073_741_824],
   /** Silence while a body arrives. A slow upload may take its time as long as it keeps coming. */
   bodyIdleMsMax: [30_000, 100, 3_600_000],
+  /** The least pace of a body: a quarter of a megabit a second. One that is slower holds its place for nobody's good. */
+  bodyBytesPerSecondMin: [32_768, 1, 1_073_741_824],
+  /** All bodies that are read or held at the same time; 0: a thirty-second of the free memory, and room for four at least. */
+  bodiesBytesMax: [0, 0, 1_000_000_000_000],
+  /** Those of one account; 0: half of all. */
+  accountBodiesBytesMax: [0, 0, 1_000_000_000_000],
   /** One image, as it comes. Photographs of phones stay below 10 MB. */
   imageBytesMax: [20_971_520, 1_024, 1_073_741_824],
   /** Width times height of one image that is read. Decoded it takes 4 bytes for each. */
@@ -24,7 +30,7 @@ export const LIMITS = {
   queueWaitMsMax: [120_000, 0, 3_600_000],
   /** Silence in a stream after which a comment is sent: no client or proxy that we know cuts before 15 s. */
   keepaliveMs: [10_000, 100, 60_000],
-  /** From the engine's slot to the first token: a long prompt on a processor takes minutes. */
+  /** From the engine's slot to the first token, and for a whole answer to another sign of life: a long prompt on a processor takes minutes. */
   firstTokenMsMax: [300_000, 100, 3_600_000],
   /** Between two chunks of an engine's stream. */
   chunkGapMsMax: [60_000, 100, 3_600_000],
@@ -56,6 +62,8 @@ export const LIMITS = {
   loadPercentMax: [125, 100, 1_000],
   /** Characters of a prompt by which calls are kept together. 0: they are not, and go to the engine with the least to do. */
   affinityCharsMax: [4_096, 0, 1_048_576],
+  /** How long a call whose engine says that it takes no more stands in line again, before its caller hears of it. */
+  busyMsMax: [5_000, 0, 3_600_000],
   /** Of the calls, those that may be sent a second time, to another engine. */
   retryPercentMax: [10, 0, 100],
 } as const satisfies Record<string, readonly [number, number, number]>;

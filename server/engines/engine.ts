@@ -1,7 +1,7 @@
 // One engine: something that speaks the OpenAI wire, behind a unix socket (our own workers) or a URL. Sends a call on and
 // hands back the answer as it comes; what the bytes mean, and whether to try again, is decided elsewhere.
 
-import { ApiError, COUNT_FIELD, COUNT_PATH, type PromptCount } from "@oxbow/contract";
+import { ApiError, COUNT_FIELD, COUNT_PATH, type PromptCount, readJson } from "@oxbow/contract";
 import type { RemoteKind } from "../config.ts";
 import type { EngineAnswer } from "./answer.ts";
 import { createDialect } from "./dialect.ts";
@@ -189,7 +189,8 @@ export function createEngine(options: EngineOptions): Engine {
       { method: "POST", body: bytes, headers: { "content-type": "application/json", ...always } },
       signal,
     );
-    const said: unknown = answer.ok ? await answer.json().catch(() => null) : null;
+    if (!answer.ok) void answer.body?.cancel().catch(() => {}); // nothing of it is of use
+    const said = answer.ok ? await readJson(answer, COUNT_BYTES_MAX).catch(() => null) : null;
     const counted = (said as Record<string, unknown> | null)?.[rule.field];
     return typeof counted === "number" ? counted : null;
   }
@@ -197,6 +198,8 @@ export function createEngine(options: EngineOptions): Engine {
 }
 
 const QUESTIONS_AT_ONCE = 16;
+/** Some servers tell the tokens beside their number: so much is a prompt of some millions. */
+const COUNT_BYTES_MAX = 32 * 1024 * 1024;
 
 /** What a server is asked to count for a call: a number where the call brings tokens, which need no counting. */
 function questionsOf(path: string, { messages, tools, prompt, input }: Record<string, unknown>): (object | number)[] {

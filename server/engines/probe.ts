@@ -1,10 +1,10 @@
 // What a remote engine says about itself when it is asked: whether it is well, what it serves, how loaded it is, and
 // whether it understands priorities. Asks; what follows from the answers is the fleet's affair.
 
+import { readAll } from "@oxbow/contract";
 import type { RemoteKind } from "../config.ts";
 import type { Engine } from "./engine.ts";
 import { type Metrics, readMetrics } from "./metrics.ts";
-import { readText } from "./refusals.ts";
 
 export interface Found {
   healthy: boolean;
@@ -22,6 +22,8 @@ export interface Load {
   waiting: number;
   /** Share of the cache that is in use, 0 to 1; null where nobody says. */
   kvUsage: number | null;
+  /** A count that grows while it works; null where nobody says. */
+  work: number | null;
 }
 
 /** What an engine's answer about itself may weigh. */
@@ -64,7 +66,8 @@ export async function readLoad(engine: Engine, signal: AbortSignal): Promise<Loa
   const running = first(metrics, rule.running, "sum");
   if (running === null) return null;
   const waiting = first(metrics, rule.waiting ?? [], "sum") ?? 0;
-  return { running, waiting, kvUsage: first(metrics, rule.kvUsage ?? [], "max") };
+  const work = first(metrics, rule.work ?? [], "sum");
+  return { running, waiting, kvUsage: first(metrics, rule.kvUsage ?? [], "max"), work };
 }
 
 /** One server may have several workers behind it, each with its labels: their work adds up, the fullest cache counts. */
@@ -141,7 +144,12 @@ async function understandsPriority(engine: Engine, model: string | undefined, si
 
 async function textOf(engine: Engine, path: string, signal: AbortSignal): Promise<string | null> {
   const answer = await engine.ask("GET", path, signal).catch(() => null);
-  if (answer?.ok) return readText(answer, ANSWER_BYTES_MAX);
+  // Half of what it says of itself is nothing to go by.
+  if (answer?.ok)
+    return readAll(answer, ANSWER_BYTES_MAX).then(
+      (bytes) => Buffer.from(bytes).toString(),
+      () => null,
+    );
   void answer?.body?.cancel();
   return null;
 }

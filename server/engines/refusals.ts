@@ -1,7 +1,7 @@
 // What an engine's refusal means for the caller. Our own workers speak in our envelope and are passed on; servers of
 // others say the same things in many forms and words, which the rows of their kinds know (data/engines.yaml).
 
-import { ApiError, type ErrorBody, type ErrorName, RelayedError } from "@oxbow/contract";
+import { ApiError, type ErrorBody, type ErrorName, RelayedError, readUpTo } from "@oxbow/contract";
 import type { RemoteKind } from "../config.ts";
 
 /** More than any error's body means to hold. */
@@ -207,17 +207,8 @@ function parse(text: string): unknown {
   }
 }
 
-export async function readText(response: Response, bytesMax: number): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  try {
-    for await (const part of response.body ?? []) {
-      parts.push(part);
-      size += part.length;
-      if (size > bytesMax) break;
-    }
-  } catch {
-    return ""; // the status is known and says enough
-  }
-  return Buffer.concat(parts).toString();
+/** The beginning of an answer; empty when it breaks off: its status is known and says enough. */
+async function readText(response: Response, bytesMax: number): Promise<string> {
+  const { bytes } = await readUpTo(response, bytesMax).catch(() => ({ bytes: new Uint8Array() }));
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
 }

@@ -2,7 +2,7 @@
 // Reads only what it must (status, the mark of an error, how many choices have finished, the end, what it cost) and
 // rebuilds nothing.
 
-import { ApiError, SSE_DONE, type TokenCounts, USAGE_FIELD } from "@oxbow/contract";
+import { AnswerTooLong, ApiError, readAll, SSE_DONE, type TokenCounts, USAGE_FIELD } from "@oxbow/contract";
 import type { EngineAnswer, EventStream, Frame } from "./answer.ts";
 import { type AnswerForm, answerFormOf } from "./answer-forms.ts";
 import { readPieces } from "./pieces.ts";
@@ -30,7 +30,10 @@ export async function readAnswer(response: Response, path = ""): Promise<EngineA
   const bytes = await readWhole(response);
   if (!isJson && form.bytes === "whole") return { kind: "whole", bytes, contentType: type, usage: null };
   if (!isJson || bytes[0] !== OPENING_BRACE || !endsObject(bytes) || startsWith(bytes, ERROR_BODY)) {
-    throw new ApiError("engine_failed", "The engine's answer could not be understood. Try again.");
+    const cause = new Error(
+      isJson ? "its answer is no object, or an error" : `it answered with ${type.slice(0, 80) || "no type"}`,
+    );
+    throw new ApiError("engine_failed", "The engine's answer could not be understood. Try again.", { cause });
   }
   const usage = countsIn(bytes, lastIndexOf.call(bytes, USAGE));
   return { kind: "whole", bytes, contentType: "application/json", usage };
@@ -40,27 +43,19 @@ export async function readAnswer(response: Response, path = ""): Promise<EngineA
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024;
 
 /**
- * The bytes of a whole answer. One without an end would take the memory of everybody's calls.
+ * The bytes of a whole answer.
  * @throws ApiError `engine_failed`
  */
 export async function readWhole(response: Response, bytesMax = ANSWER_BYTES_MAX): Promise<Uint8Array> {
-  const said = Number(response.headers.get("content-length") ?? Number.NaN);
-  const parts: Uint8Array[] = [];
-  let size = 0;
   try {
-    if (said <= bytesMax) return await response.bytes();
-    for await (const part of said > bytesMax ? [] : (response.body ?? [])) {
-      parts.push(part);
-      size += part.length;
-      if (size > bytesMax) break;
-    }
+    return await readAll(response, bytesMax);
   } catch (cause) {
-    throw new ApiError("engine_failed", "The engine stopped in the middle of its answer. Try again.", { cause });
+    const text =
+      cause instanceof AnswerTooLong
+        ? "The engine's answer could not be understood. Try again."
+        : "The engine stopped in the middle of its answer. Try again.";
+    throw new ApiError("engine_failed", text, { cause });
   }
-  if (size <= bytesMax && !(said > bytesMax)) return Buffer.concat(parts);
-  void response.body?.cancel().catch(() => {}); // leaving the loop has hung up already, where it was entered
-  const cause = new Error(`its answer is longer than ${bytesMax} bytes`);
-  throw new ApiError("engine_failed", "The engine's answer could not be understood. Try again.", { cause });
 }
 
 const ascii = (text: string) => new TextEncoder().encode(text);

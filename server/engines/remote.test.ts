@@ -175,6 +175,8 @@ vllm:num_requests_running{engine="1",model_name="a}b"} 2.0
 vllm:num_requests_waiting{engine="0"} 1
 vllm:gpu_cache_usage_perc{engine="0"} 0.25
 vllm:gpu_cache_usage_perc{engine="1"} NaN
+vllm:generation_tokens_total{engine="0"} 30
+vllm:generation_tokens_total{engine="1"} 40
 `;
   const well = () => {
     answers.set("/health", () => new Response(""));
@@ -196,7 +198,7 @@ vllm:gpu_cache_usage_perc{engine="1"} NaN
     });
     await engine.call(CHAT, bytes(call), { signal, priority: "high" });
     expect(asked.at(-1)!.body.priority).toBe(20);
-    expect(await readLoad(engine, signal)).toEqual({ running: 5, waiting: 1, kvUsage: 0.25 });
+    expect(await readLoad(engine, signal)).toEqual({ running: 5, waiting: 1, kvUsage: 0.25, work: 70 });
   });
 
   test("knows a model by its name without the tag that its server adds, and with it", async () => {
@@ -263,6 +265,33 @@ vllm:gpu_cache_usage_perc{engine="1"} NaN
     expect([await wake(engine, signal), await isAsleep(engine, signal)]).toEqual([true, false]);
     const without = engineOf("openai");
     expect([await sleep(without, signal), await isAsleep(without, signal)]).toEqual([false, null]);
+  });
+
+  test("is hung up on where it says more of itself than anybody could mean to", async () => {
+    let open = 0;
+    const endless = () => {
+      open++;
+      const piece = new TextEncoder().encode(`{"data":[${" ".repeat(1_000_000)}`);
+      return new Response(
+        new ReadableStream({
+          pull: (controller) => controller.enqueue(piece),
+          cancel: () => {
+            open--;
+            if (open === 0) gone.resolve();
+          },
+        }),
+      );
+    };
+    const gone = Promise.withResolvers<void>();
+    for (const path of ["/v1/models", "/version", "/metrics", "/is_sleeping", "/tokenize"]) answers.set(path, endless);
+    const engine = engineOf("vllm");
+    const seen = [probe(engine, signal), isAsleep(engine, signal), engine.count!(CHAT, bytes(call), signal)];
+    expect(await Promise.all(seen)).toEqual([
+      { healthy: false, models: [], version: null, metrics: false, prioritySupported: false },
+      null,
+      null,
+    ]);
+    await gone.promise;
   });
 
   test("counts prompts where the kind's server can", async () => {

@@ -11,7 +11,7 @@ import type { Outcome } from "./health.ts";
 import { createLocal } from "./local.ts";
 import type { Environment } from "./process.ts";
 import { createRemote } from "./remote.ts";
-import { createReplica, type Host, type HostState, type Load, type Replica } from "./replica.ts";
+import { createReplica, type Host, type HostState, type Load, type Replica, type Signs } from "./replica.ts";
 import { createResidency } from "./residency.ts";
 import { type Served, servedBy } from "./served.ts";
 import { socketFolder } from "./sockets.ts";
@@ -29,6 +29,7 @@ export {
 } from "../engines/engines.ts";
 export type { Wish } from "./group.ts";
 export type { Outcome } from "./health.ts";
+export type { Signs } from "./replica.ts";
 export type { Served } from "./served.ts";
 export type { Log } from "./worker.ts";
 
@@ -88,6 +89,8 @@ export interface Fleet {
    * @throws ApiError `model_not_ready` with a guess of how long, `model_failed` with the reason
    */
   place(modelId: string, wish?: Wish): Placement | null;
+  /** What the engine of a placement shows of itself. */
+  signs(engine: Engine): Signs;
   /** Accounts with the same answer are served by the same engines. */
   pool(modelId: string, accountId: string): string;
   /**
@@ -433,11 +436,16 @@ export function createFleet(options: FleetOptions): Fleet {
       const placed = placeIn(group, modelId, wish, limits.loadPercentMax / 100, turn++);
       if (placed === null) return null;
       const { replica, release } = placed;
-      const { models, engine } = replica.host;
+      const { models } = replica.host;
       replica.usedAt = clock.now();
       replica.seat?.used();
       replica.turn = (models.findIndex(({ id }) => id === modelId) + 1) % models.length;
-      return { engine, release, report: replica.health.report };
+      return placementOf(replica, release);
+    },
+
+    signs(engine) {
+      const replica = [...replicas, ...leaving.keys()].find(({ host }) => host.engine === engine);
+      return replica?.signs() ?? { lost: true, quietMs: Number.POSITIVE_INFINITY };
     },
 
     pool: (modelId, accountId) => poolOf(groups.get(modelId) ?? [], accountId),
@@ -504,6 +512,22 @@ export function createFleet(options: FleetOptions): Fleet {
       await Promise.all(all.map(({ host }) => host.stop()));
       for (const { settled } of all) settled.resolve();
       folder.remove();
+    },
+  };
+}
+
+function placementOf(replica: Replica, release: () => void): Placement {
+  let ends: (() => void) | null = null;
+  return {
+    engine: replica.host.engine,
+    release() {
+      ends?.();
+      ends = null;
+      release();
+    },
+    report(outcome) {
+      if (outcome.kind === "ok") ends ??= replica.answers();
+      replica.health.report(outcome);
     },
   };
 }

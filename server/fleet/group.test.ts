@@ -1,59 +1,9 @@
 import { expect, test } from "bun:test";
 import { ApiError } from "@oxbow/contract";
 import fc from "fast-check";
-import type { EngineEntry } from "../config.ts";
-import { createEngine } from "../engines/engines.ts";
-import { openTo, placeIn, poolOf, type Wish } from "./group.ts";
-import type { Look } from "./health.ts";
-import { createReplica, type HostState, type Load, type Replica } from "./replica.ts";
-
-const SLOW_START_MS = 10_000;
-
-/** Engines of one model behind which is nothing but what the test says, on a clock that stands still. */
-function groupOf(...entries: Partial<EngineEntry>[]) {
-  const clock = { now: 0 };
-  const members = entries.map((more, index) => {
-    const id = `e${index}`;
-    const entry = { id, kind: "k", models: [{ id: "m" }], slots: 8, weight: 1, tags: [], pinned: true, options: {} };
-    const said = { state: { state: "warm" } as HostState, look: "well" as Look, load: null as Load | null };
-    const about = { id, kind: "k", features: [], simulated: false, slots: 8 };
-    const replica = createReplica({
-      entry: { ...entry, ...more },
-      host: {
-        engine: createEngine({ ...about, address: { baseUrl: "http://127.0.0.1:1/v1" } }),
-        models: [],
-        start: () => {},
-        state: () => said.state,
-        warmInMs: () => 700 * (index + 1),
-        warm: () => {},
-        load: () => {},
-        rest: () => {},
-        unload: async () => {},
-        fail: () => {},
-        reload: () => {},
-        look: async () => said.look,
-        readLoad: async () => said.load,
-        stop: async () => {},
-      },
-      now: () => clock.now,
-      onFree: () => {},
-      log: { info() {}, error() {} },
-      errorsMax: 2,
-      lookMs: 1e9,
-      slowStartMs: SLOW_START_MS,
-    });
-    return { replica, said };
-  });
-  const replicas = members.map(({ replica }) => replica);
-  let turn = 0;
-  const place = (wish: Wish = {}) => placeIn(replicas, "m", wish, 1.25, turn++);
-  const all = (wish: Wish = {}) => {
-    const went: string[] = [];
-    for (let placed = place(wish); placed !== null; placed = place(wish)) went.push(placed.replica.entry.id);
-    return went;
-  };
-  return { clock, replicas, said: members.map(({ said }) => said), place, all };
-}
+import { openTo, poolOf } from "./group.ts";
+import type { Replica } from "./replica.ts";
+import { groupOf, SLOW_START_MS } from "./test-group.ts";
 
 const count = (ids: string[], id: string) => ids.filter((each) => each === id).length;
 const eject = (replica: Replica) => {
@@ -152,21 +102,21 @@ test("its part of the calls grows too, however few they are", () => {
 
 test("an engine whose cache is full gets nothing, unless its word is old or it does nothing", async () => {
   const { all, replicas, said, clock } = groupOf({}, {});
-  said[0]!.load = { running: 3, waiting: 0, kvUsage: 0.96 };
+  said[0]!.load = { running: 3, waiting: 0, kvUsage: 0.96, work: null };
   await replicas[0]!.poll();
   const first = all();
   expect(count(first, "e0")).toBe(0);
   clock.now += 5_001;
   expect(count(all(), "e0")).toBe(8);
   const idle = groupOf({}, {});
-  idle.said[0]!.load = { running: 0, waiting: 0, kvUsage: 1 };
+  idle.said[0]!.load = { running: 0, waiting: 0, kvUsage: 1, work: null };
   await idle.replicas[0]!.poll();
   expect(count(idle.all(), "e0")).toBe(1); // and from then on works on something
 });
 
 test("calls of others count as load, as long as the engine's word is new", async () => {
   const { place, replicas, said, clock } = groupOf({ slots: 100 }, { slots: 100 });
-  said[0]!.load = { running: 20, waiting: 10, kvUsage: null };
+  said[0]!.load = { running: 20, waiting: 10, kvUsage: null, work: null };
   await replicas[0]!.poll();
   const went = Array.from({ length: 20 }, () => place()!.replica.entry.id);
   expect(went).toEqual(Array(20).fill("e1"));
@@ -178,7 +128,7 @@ test("our own calls are never taken for those of others, whenever the engine cou
   const { place, replicas, said, clock } = groupOf({ slots: 100 }, { slots: 100 });
   const ended = place({ affinity: "x" })!;
   const at = replicas.indexOf(ended.replica);
-  said[at]!.load = { running: 2, waiting: 0, kvUsage: null };
+  said[at]!.load = { running: 2, waiting: 0, kvUsage: null, work: null };
   const polled = replicas[at]!.poll();
   const begun = replicas[at]!.slots.take()!; // while it was asked
   ended.release();

@@ -1,5 +1,6 @@
 // The request that a loaded worker must answer before it counts as warm: one token, through the same door as every call.
 
+import { readAll } from "@oxbow/contract";
 import type { Engine } from "../engines/engines.ts";
 
 interface Proof {
@@ -35,6 +36,9 @@ function oneToken(model: string, engine: Engine): Proof {
   return { path: "/v1/chat/completions", body: { model, messages, max_completion_tokens: 1, ...logprobs } };
 }
 
+/** More than a small image in base64. */
+const PROOF_BYTES_MAX = 16 * 1024 * 1024;
+
 /** How a model is asked for it; null: its category has no row. */
 export function proofOf({ id, category }: { id: string; category: string }, engine: Engine): Proof | null {
   return Object.hasOwn(PROOFS, category) ? PROOFS[category]!(id, engine) : null;
@@ -55,7 +59,7 @@ export async function prove(
     const { path, body } = PROOFS[model.category]!(model.id, engine);
     const answer = await engine.send(path, new TextEncoder().encode(JSON.stringify(body)), { signal });
     // Read to its end: an engine that dies over the first token has sent its headers.
-    const bytes = await answer.bytes();
+    const bytes = await readAll(answer, PROOF_BYTES_MAX);
     if (!answer.ok || bytes.length === 0) {
       throw new Error(`The model ${model.id} answered its first request with status ${answer.status}.`);
     }

@@ -47,6 +47,16 @@ export interface Load {
   waiting: number;
   /** Share of its cache that is in use, 0 to 1; null where it does not say. */
   kvUsage: number | null;
+  /** A count that grows while it works; null where it does not say. */
+  work: number | null;
+}
+
+/** What an engine shows of itself to a call that waits for it. */
+export interface Signs {
+  /** It is gone, or was sent off. */
+  lost: boolean;
+  /** Since something of an answer came from it, to whomever, or it worked by its own metrics; milliseconds. */
+  quietMs: number;
 }
 
 export interface Replica {
@@ -63,6 +73,12 @@ export interface Replica {
   full(): boolean;
   /** What its metrics said last; null when they are too old, or there are none. */
   lastLoad(): Load | null;
+  /**
+   * Takes note of the answer to a call, which is a sign of life for as long as it comes.
+   * @returns what ends it: the call is over
+   */
+  answers(): () => void;
+  signs(): Signs;
   /** Reads its metrics, when that is due. */
   poll(): Promise<void>;
   /** Resolves when it is warm, failed or stopped for the first time. */
@@ -101,6 +117,9 @@ export function createReplica({ entry, host, now, onFree, log, ...settings }: Re
   /** Calls of others: what it said less what was ours then. */
   let foreign = 0;
   let wasEjected = false;
+  /** Calls whose answer has begun and is not over. */
+  let answering = 0;
+  let livedAt = now();
   const lastLoad = () => (said !== null && now() - saidAt <= LOAD_MS_MAX ? said : null);
 
   const replica: Replica = {
@@ -127,6 +146,19 @@ export function createReplica({ entry, host, now, onFree, log, ...settings }: Re
 
     lastLoad,
 
+    answers() {
+      answering++;
+      return () => {
+        answering--;
+        livedAt = now();
+      };
+    },
+
+    signs: () => ({
+      lost: host.state().state !== "warm" || replica.health.standing().ejectedAt !== null,
+      quietMs: answering > 0 ? 0 : now() - livedAt,
+    }),
+
     async poll() {
       if (now() - askedAt < POLL_MS) return;
       askedAt = now();
@@ -134,6 +166,7 @@ export function createReplica({ entry, host, now, onFree, log, ...settings }: Re
       const load = await host.readLoad();
       if (load === null) return;
       const wasFull = replica.full();
+      if (load.work !== null && load.work !== said?.work) livedAt = now();
       said = load;
       saidAt = now();
       // It counted at some moment since it was asked: all that were ours at any time since then may be among them.

@@ -8,6 +8,8 @@ export interface Served {
   readonly features: ReadonlySet<string>;
   /** Whether an answer may be made up. */
   readonly simulated: boolean;
+  /** Several engines serve it: where one takes no more, another one may. */
+  readonly shared?: boolean;
   /** As an engine's `count`; null: none of them can. */
   readonly count: Engine["count"];
 }
@@ -20,6 +22,7 @@ export function servedBy(replicas: readonly Replica[]): Served | null {
   if (rest.length === 0) return first;
   const warm = replicas.find(({ host }) => host.engine.count !== null && host.state().state === "warm");
   return {
+    shared: true,
     features: featuresOf(engines),
     simulated: engines.some(({ simulated }) => simulated),
     count: warm?.host.engine.count ?? null,

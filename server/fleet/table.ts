@@ -27,7 +27,8 @@ export function workerModels(
   return servedIds(entry, engines, models).map((hosted) => {
     const model = models.find(({ id }) => id === hosted);
     if (model === undefined) throw new Error(`engine ${entry.id}: the model ${hosted} is not in the catalogue`);
-    const { id, aliases, category, capabilities, contextTokens, dimensions, embedding, detection, diffusion } = model;
+    const { id, aliases, category, capabilities, contextTokens, dimensions } = model;
+    const { embedding, detection, diffusion, images, transcription, speech } = model;
     const file = files.get(id);
     return {
       id,
@@ -39,6 +40,9 @@ export function workerModels(
       ...(embedding && { embedding }),
       ...(diffusion && { diffusion }),
       ...(detection && { detection }),
+      ...(images && { images }),
+      ...(transcription && { transcription }),
+      ...(speech && { speech }),
       ...(file === undefined ? {} : { file }),
     };
   });

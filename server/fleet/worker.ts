@@ -3,7 +3,7 @@
 
 import { rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { EXIT_MODEL_UNUSABLE, type WorkerConfig, type WorkerHealth } from "@oxbow/contract";
+import { EXIT_MODEL_UNUSABLE, readJson, type WorkerConfig, type WorkerHealth } from "@oxbow/contract";
 import { type Environment, type Exit, startProcess, type WorkerProcess } from "./process.ts";
 
 export type WorkerState =
@@ -68,6 +68,7 @@ export const realClock: Clock = {
 const POLL_MS_MIN = 10;
 const POLL_MS_MAX = 500;
 const HEALTH_MS_MAX = 2_000;
+const HEALTH_BYTES_MAX = 65_536;
 
 /** What is told to callers who come while it loads, before one load has been timed; and between which bounds. */
 const WARM_IN_MS_GUESS = 2_000;
@@ -278,7 +279,7 @@ async function fetchHealth(socket: string, gone: AbortSignal): Promise<WorkerHea
   try {
     const signal = AbortSignal.any([gone, AbortSignal.timeout(HEALTH_MS_MAX)]);
     const answer = await fetch("http://engine/health", { unix: socket, signal });
-    return readHealth(await answer.json());
+    return readHealth(await readJson(answer, HEALTH_BYTES_MAX));
   } catch {
     // Whatever it is: a worker that never answers is found by the time that it takes.
     return null;

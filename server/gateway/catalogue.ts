@@ -45,6 +45,7 @@ const OF_THE_MODEL: ReadonlySet<string> = new Set<Feature>([
   "transcription",
   "translation",
   "speech",
+  "speech_instructions",
   "image_generation",
   "image_edits",
   "embeddings",
@@ -60,7 +61,6 @@ const OF_SOUND: ReadonlySet<string> = new Set<Feature>([
   "chunking",
   "keywords",
   "speech_stream",
-  "speech_instructions",
   "custom_voices",
 ]);
 const OF_IMAGES: ReadonlySet<string> = new Set<Feature>(["image_streaming", "transparent_background", "diffusion"]);

@@ -11,13 +11,12 @@ import {
   parseImageEdit,
   writeForm,
 } from "@oxbow/contract";
-import type { Model } from "../config.ts";
 import type { SafeImage } from "../media/media.ts";
 import { readJson } from "./body.ts";
 import type { Exchange } from "./exchange.ts";
 import { readForm } from "./form.ts";
 import { PRIVATE_FIELDS } from "./forward.ts";
-import { at, bytesOfUrl } from "./images.ts";
+import { at, type Budget, budgetOf, bytesOfUrl } from "./images.ts";
 import type { Prepared } from "./relay-call.ts";
 
 /** An image as it was given, and the field that holds it. */
@@ -87,12 +86,9 @@ export async function takeEdit(
   exchange: Exchange,
   edit: Edit,
   asked: Record<string, string | undefined>,
-  model: Model,
   signal: AbortSignal,
 ): Promise<Prepared> {
-  // Nothing is fetched for a call that will be refused.
-  if (!exchange.rooms.admission.mayAdmit(exchange.caller!, model)) return { instead: null };
-  const budget = { bytesLeft: exchange.rooms.limits.bodyBytesMax };
+  const budget = budgetOf(exchange);
   const files: FormFile[] = [];
   let pixels = 0;
   let size = "";
@@ -119,13 +115,15 @@ export async function takeEdit(
 async function makeSafe(
   { rooms: { media, limits } }: Exchange,
   { field, bytes, url }: Source,
-  budget: { bytesLeft: number },
+  budget: Budget,
   signal: AbortSignal,
 ): Promise<SafeImage> {
   try {
     const given = bytes ?? (await bytesOfUrl(media, url!, limits.imageBytesMax, budget, signal));
     const { imageBytesMax: bytesMax, imagePixelsMax: pixelsMax } = limits;
-    return await media.image(given, { bytesMax, pixelsMax, sideMax: SIDE_MAX, to: "png", signal });
+    const image = await media.image(given, { bytesMax, pixelsMax, sideMax: SIDE_MAX, to: "png", signal });
+    budget.take(image.bytes.length);
+    return image;
   } catch (error) {
     throw at(error, field);
   }

@@ -7,7 +7,7 @@ import type { Model } from "../config.ts";
 import type { RequestRecord } from "../metrics/metrics.ts";
 import type { Trace } from "../traces/traces.ts";
 import type { Copy } from "../traffic/traffic.ts";
-import { createRecord } from "./record.ts";
+import type { Hold } from "./holds.ts";
 import type { Rooms } from "./rooms.ts";
 
 export interface Exchange {
@@ -20,6 +20,8 @@ export interface Exchange {
   rooms: Rooms;
   /** Who asks, once that is known. */
   caller: Caller | null;
+  /** Memory of its body; null until it is known whose. */
+  hold: Hold | null;
   /** What metrics and the log will be told of it. */
   record: RequestRecord;
   /** What answers in place of the model that was asked for; null: that model does. */
@@ -40,6 +42,7 @@ export interface Exchange {
  */
 export function identify(exchange: Exchange): Caller {
   exchange.caller = exchange.rooms.accounts.identify(exchange.request.headers);
+  exchange.hold = exchange.rooms.holds.open(exchange.caller.accountId);
   return exchange.caller;
 }
 
@@ -47,8 +50,37 @@ export function createExchange(request: Request, path: string, rooms: Rooms): Ex
   const id = newId("req_");
   const record = createRecord(id, request);
   const startedMs = performance.now();
-  const nobody = { caller: null, served: null, within: undefined, copy: null, trace: null };
+  const nobody = { caller: null, hold: null, served: null, within: undefined, copy: null, trace: null };
   return { request, id, startedMs, path, rooms, record, simulated: false, ...nobody };
+}
+
+/** Nothing is known yet; what is left at the end says so. */
+function createRecord(id: string, request: Request): RequestRecord {
+  return {
+    id,
+    method: request.method,
+    endpoint: "other",
+    accountId: null,
+    keyId: null,
+    plan: "",
+    model: "",
+    servedModel: "",
+    side: "",
+    priority: "",
+    engine: "",
+    stream: false,
+    status: 0,
+    code: "",
+    outcome: "",
+    units: 0,
+    waitedMs: null,
+    firstTokenMs: null,
+    durationMs: 0,
+    tokensIn: 0,
+    tokensOut: 0,
+    retries: 0,
+    clientRetry: Number(request.headers.get("x-stainless-retry-count")) > 0,
+  };
 }
 
 /** The fields of every answer, with `more` on top. */

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { ApiError, RelayedError } from "@oxbow/contract";
 import { createQueues } from "../admission/queues.ts";
 import { createEngine } from "../engines/engines.ts";
-import { type Engine, EngineStatus, EngineUnreachable, type Outcome } from "../fleet/fleet.ts";
+import { type Engine, EngineStatus, EngineUnreachable, type Outcome, type Signs } from "../fleet/fleet.ts";
 import { createRetryBudget, withFailover } from "./failover.ts";
 
 const engineOf = (id: string, simulated = false) =>
@@ -18,7 +18,20 @@ const late = () => new ApiError("engine_timeout", "late");
 /** A call on engine `a`, with the others free or not; each engine answers with what it is given in turn, else with its id. */
 async function callOn(
   script: Record<string, unknown[]>,
-  { free = ["b"], percent = 10, simulated = false, waitMsMax = 1_000, beginMsMax = null as number | null } = {},
+  {
+    free = ["b"],
+    percent = 10,
+    simulated = false,
+    waitMsMax = 1_000,
+    silentMsMax = 60_000,
+    streams = true,
+    /** How each engine stands while a call waits for it. */
+    signs = {} as Record<string, () => Signs>,
+    /** Ends the call. */
+    signal = new AbortController().signal,
+    busyMsMax = 5_000,
+    shared = undefined as boolean | undefined,
+  } = {},
 ) {
   const engines = new Map(["a", "b", "c"].map((id) => [id, engineOf(id, simulated)]));
   const open = new Set(["a", ...free]);
@@ -41,14 +54,23 @@ async function callOn(
     classes: [{ id: "high", floor: 0, depthMax: 8, waitMsMax }],
     now: () => clock.now,
   });
-  const never = new AbortController();
-  const seat = await queues.enter(
-    "m",
-    { accountId: "x", priority: "high", weight: 1, accountDepthMax: null },
-    never.signal,
-  );
+  const seat = await queues.enter("m", { accountId: "x", priority: "high", weight: 1, accountDepthMax: null }, signal);
   const outcome = await withFailover(
-    { seat, budget: createRetryBudget(percent), signal: never.signal, beginMsMax, onRetry, onAsk: () => {} },
+    {
+      ...{
+        seat,
+        budget: createRetryBudget(percent),
+        signal,
+        silentMsMax,
+        streams,
+        busyMsMax,
+        onRetry,
+        onAsk: () => {},
+      },
+      shared: shared ?? free.length > 0,
+      now: () => clock.now,
+      signs: ({ id }) => signs[id]?.() ?? { lost: false, quietMs: Number.POSITIVE_INFINITY },
+    },
     async (engine, signal) => {
       asked.push(engine.id);
       clock.now += 300;
@@ -117,12 +139,36 @@ test("the budget is a tenth of the calls, with a little saved for quiet times", 
   expect(spendAll()).toBe(10);
 });
 
-test("alone, an engine that takes no more is asked again later, as long as the class may wait; then we say so", async () => {
+test("alone, an engine that takes no more is asked again for a while; then we say so, and when to try again", async () => {
   const later = await callOn({ a: [relayed(429), relayed(503)] }, { free: [] });
   expect([later.outcome, later.asked]).toEqual(["a", ["a", "a", "a"]]);
-  const never = await callOn({ a: Array.from({ length: 9 }, () => relayed(429)) }, { free: [] });
-  expect(never.outcome).toMatchObject({ row: "queue_timeout" });
-  expect(never.asked).toHaveLength(4); // 300 ms each, of one second
+  const always = () => ({ a: Array.from({ length: 99 }, () => relayed(429)) });
+  const never = await callOn(always(), { free: [], busyMsMax: 1_000, waitMsMax: 30_000 });
+  expect(never.outcome).toMatchObject({ row: "queue_timeout", retryAfterMs: 1_000 });
+  expect(never.asked).toHaveLength(5); // 300 ms each: the last one a second after the first had said so
+  const byClass = await callOn(always(), { free: [], busyMsMax: 30_000, waitMsMax: 1_000 });
+  expect(byClass.outcome).toMatchObject({ row: "queue_timeout", retryAfterMs: 1_000 });
+  expect(byClass.asked).toHaveLength(4);
+});
+
+test("one that says it will take longer is not waited for, unless another one may take the call meanwhile", async () => {
+  const told = (seconds: number) => relayed(429, { "retry-after": String(seconds) });
+  const alone = await callOn({ a: [told(20)] }, { free: [], waitMsMax: 30_000 });
+  expect(alone.asked).toEqual(["a"]);
+  expect(alone.outcome).toMatchObject({ row: "queue_timeout", retryAfterMs: 20_000 });
+  const soon = await callOn({ a: [told(1)] }, { free: [] });
+  expect(soon.outcome).toBe("a");
+  const hour = await callOn({ a: [told(3_600)] }, { free: [] });
+  expect(hour.outcome.retryAfterMs).toBe(60_000);
+  // The other one is full at the moment: its slot is as good as any.
+  const shared = await callOn({ a: [told(20)] }, { free: [], shared: true });
+  expect(shared.outcome).toBe("a");
+});
+
+test("a worker that still loads is waited for as long as the class may wait", async () => {
+  const loading = () => new ApiError("model_not_ready", "loading", { retryAfterMs: 20_000 });
+  const { outcome, asked } = await callOn({ a: [loading(), loading()] }, { free: [], busyMsMax: 0 });
+  expect([outcome, asked]).toEqual(["a", ["a", "a", "a"]]);
 });
 
 test("alone, one that was cut off is asked once more, one that nobody listens at for as long as the class may wait", async () => {
@@ -134,12 +180,44 @@ test("alone, one that was cut off is asked once more, one that nobody listens at
 });
 
 test("one that does not begin in time is hung up on, and another one asked", async () => {
-  const { outcome, asked, reports } = await callOn({ a: ["silence"] }, { beginMsMax: 20 });
+  const { outcome, asked, reports } = await callOn({ a: ["silence"] }, { silentMsMax: 20 });
   expect([outcome, asked]).toEqual(["b", ["a", "b"]]);
   expect(reports).toEqual([
     ["a", "silent"],
     ["b", "ok"],
   ]);
+});
+
+test("for a whole answer, an engine without a sign of life is left for another one, and told of", async () => {
+  const { outcome, asked, reports } = await callOn({ a: ["silence"] }, { silentMsMax: 20, streams: false });
+  expect([outcome, asked]).toEqual(["b", ["a", "b"]]);
+  expect(reports).toEqual([
+    ["a", "silent"],
+    ["b", "ok"],
+  ]);
+});
+
+test("for a whole answer, one that works for others is waited for, and so is one that is alone", async () => {
+  for (const { quietMs = 1_000, ...more } of [{ quietMs: 0 }, { free: [] }, { percent: 0 }]) {
+    const over = new AbortController();
+    let looks = 0;
+    const signs = {
+      a: () => {
+        if (++looks === 5) over.abort(new Error("hung up"));
+        return { lost: false, quietMs };
+      },
+    };
+    const options = { silentMsMax: 5, streams: false, ...more, signs, signal: over.signal };
+    const { outcome, asked, reports } = await callOn({ a: ["silence"] }, options);
+    expect([outcome.message, asked, reports]).toEqual(["hung up", ["a"], []]);
+  }
+});
+
+test.each([true, false])("one that is lost is left before its time is over (as a stream: %p)", async (streams) => {
+  const signs = { a: () => ({ lost: true, quietMs: 0 }) };
+  const { outcome, asked, reports } = await callOn({ a: ["silence"] }, { streams, signs });
+  expect([outcome, asked]).toEqual(["b", ["a", "b"]]);
+  expect(reports).toEqual([["b", "ok"]]);
 });
 
 test("failures that a simulator makes up on order reach who ordered them, and say nothing of it", async () => {

@@ -4,6 +4,7 @@
 import { ApiError, ERRORS, RelayedError } from "@oxbow/contract";
 import type { Seat } from "../admission/admission.ts";
 import { type Engine, EngineStatus, EngineUnreachable, type Outcome } from "../fleet/fleet.ts";
+import { createAttempt, type Patience, watch } from "./silence.ts";
 
 /** Calls may be sent a second time as long as that is a small part of all: else repeats would bring down what is left. */
 export interface RetryBudget {
@@ -31,13 +32,17 @@ export function createRetryBudget(percent: number): RetryBudget {
   };
 }
 
-export interface FailoverOptions {
+export interface FailoverOptions extends Patience {
   seat: Omit<Seat<Engine, Outcome>, "close">;
   budget: RetryBudget;
   /** Of the call: the caller has hung up, or its time is over. */
   signal: AbortSignal;
-  /** Until the answer begins, for one engine; null: the call's own time is all there is. */
-  beginMsMax: number | null;
+  /** How long the call stays in line altogether, once an engine has said that it takes no more. */
+  busyMsMax: number;
+  /** Whether another engine may take the call where one takes no more. */
+  shared: boolean;
+  /** Monotonic ms. */
+  now: () => number;
   /** An engine is asked now: for the first time, or again. */
   onAsk: () => void;
   /** It failed, and the call goes to another one or waits for its turn. */
@@ -48,49 +53,85 @@ export interface FailoverOptions {
  * Asks the engine of the seat, and after a failure decides in this order:
  *  1. the caller is gone, the failure is his mistake or would come again, or the engine makes up failures on order: tell;
  *  2. for the first time, and within the budget, another engine has a free slot: ask that one;
- *  3. nobody was there, or the engine takes no more: stand in line again, as long as the class may wait; the connection was
- *     cut: the same, once;
- *  4. tell.
+ *  3. nobody was there: stand in line again, as long as the class may wait; the connection was cut: the same, once;
+ *  4. the engine takes no more: stand in line again, for `busyMsMax` in all; not at all, when no other engine is there and
+ *     it says that it will take longer;
+ *  5. tell.
+ *
+ * While an engine is silent, 2. comes as soon as it is known to be gone or was sent off, or has shown no sign of life for
+ * `silentMsMax`: when there is no other engine, it may still answer.
  *
  * @param ask resolves when the answer has begun. Its signal ends the answer too, for as long as it lasts
  * @throws ApiError, RelayedError; the signal's reason
  */
 export async function withFailover<T>(
-  { seat, budget, signal, beginMsMax, onAsk, onRetry }: FailoverOptions,
+  { seat, budget, signal, busyMsMax, shared, now, onAsk, onRetry, ...patience }: FailoverOptions,
   ask: (engine: Engine, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   budget.earn();
   let repeated = false;
+  const repeat = () => {
+    budget.spend();
+    repeated = true;
+    onRetry();
+  };
+  const elsewhere = (outcome?: Outcome) => !repeated && budget.left() && seat.move(new Set([seat.engine.id]), outcome);
+  let busyUntil: number | null = null;
   for (;;) {
     const { engine } = seat;
     onAsk();
+    const attempt = createAttempt(signal);
+    const watched = watch({ engine, giveUp: attempt.giveUp, elsewhere, ...patience });
     try {
-      const answer = await (beginMsMax === null ? ask(engine, signal) : inTime(ask, engine, signal, beginMsMax));
-      seat.report({ kind: "ok" });
-      return answer;
-    } catch (error) {
-      if (signal.aborted) throw signal.reason ?? error;
+      const answer = await ask(engine, attempt.signal);
+      watched.rest();
+      if (!watched.left()) {
+        seat.report({ kind: "ok" });
+        return answer;
+      }
+      repeat(); // what came at the last moment was hung up on
+    } catch (thrown) {
+      watched.rest();
+      attempt.forget();
+      if (signal.aborted) throw signal.reason ?? thrown;
+      if (watched.left()) {
+        repeat();
+        continue;
+      }
+      const error = attempt.signal.aborted ? attempt.signal.reason : thrown;
       const fate = fateOf(error);
       // The failures of one that makes them up are no failures, but nobody makes up that nobody is there.
       if (fate !== null && (!engine.simulated || error instanceof EngineUnreachable)) seat.report(fate);
       const again = repeatsAs(error, fate, engine); // 1
       if (again === "never") throw told(error);
-      if (!repeated && budget.left() && seat.move(new Set([engine.id]))) {
-        budget.spend();
-        repeated = true;
-        onRetry(); // 2
+      if (elsewhere()) {
+        repeat(); // 2
         continue;
       }
-      if (again === "elsewhere" || (again === "anywhere" && repeated)) throw told(error); // 4
+      if (again === "elsewhere" || (again === "anywhere" && repeated)) throw told(error); // 5
       repeated ||= again === "anywhere";
+      if (again !== "soon") {
+        onRetry();
+        await seat.again(); // 3
+        continue;
+      }
+      busyUntil ??= now() + busyMsMax;
+      const leftMs = busyUntil - now();
+      const wantsMs = retryAfterOf(fate);
+      if (leftMs <= 0 || (!shared && wantsMs > leftMs)) throw busy(wantsMs, error); // 5
       onRetry();
-      await seat.again(); // 3
+      await seat.again(leftMs).catch((late) => {
+        throw isLate(late) ? busy(wantsMs, error) : late;
+      }); // 4
     }
   }
 }
 
-/** Whether the same call may be sent again: to another engine only, to any, or to any however often. */
-type Again = "never" | "elsewhere" | "anywhere" | "later";
+/**
+ * Whether the same call may be sent again: to another engine only, to any, to any however often as long as its class may
+ * wait, or in a moment and not later.
+ */
+type Again = "never" | "elsewhere" | "anywhere" | "later" | "soon";
 
 function repeatsAs(error: unknown, fate: Outcome | null, engine: Engine): Again {
   // Nobody listens yet, or a worker that is still loading does: nothing of the call was seen.
@@ -102,7 +143,7 @@ function repeatsAs(error: unknown, fate: Outcome | null, engine: Engine): Again 
     case "unreachable":
       return "anywhere";
     case "busy":
-      return "later";
+      return "soon";
     case "silent":
       return "elsewhere";
     case "failed":
@@ -160,9 +201,29 @@ function isCut(cause: unknown): boolean {
 }
 
 function isBetweenLives(error: unknown): boolean {
+  if (error instanceof ApiError) return error.row === "model_not_ready";
   if (error instanceof RelayedError) return error.body.error.code === ERRORS.model_not_ready.code;
   return error instanceof EngineUnreachable && (error.cause as { code?: unknown } | undefined)?.code !== "ECONNRESET";
 }
+
+function retryAfterOf(fate: Outcome | null): number {
+  return (fate?.kind === "busy" ? fate.retryAfterMs : undefined) ?? 0;
+}
+
+function isLate(error: unknown): boolean {
+  return error instanceof ApiError && error.row === "queue_timeout";
+}
+
+/** What the caller hears of an engine that takes no more: its limits are not his, and he is not the one who broke them. */
+function busy(retryAfterMs: number, cause: unknown): ApiError {
+  const waitMs = Math.min(BUSY_RETRY_MS_MAX, Math.max(BUSY_RETRY_MS_MIN, retryAfterMs));
+  const text = `The engine takes no more calls for now. Try again in ${Math.ceil(waitMs / 1000)} s.`;
+  return new ApiError("queue_timeout", text, { cause, retryAfterMs: waitMs });
+}
+
+/** SDKs wait as long as they are told up to a minute, and take more for never. */
+const BUSY_RETRY_MS_MIN = 1_000;
+const BUSY_RETRY_MS_MAX = 60_000;
 
 /** What the caller hears. */
 function told(error: unknown): unknown {
@@ -175,39 +236,3 @@ function told(error: unknown): unknown {
 
 /** A worker is back after about this long. */
 const UNREACHABLE_RETRY_MS = 1_000;
-
-/** With a deadline of its own for the beginning of the answer; the signal that it gives lasts as long as the answer. */
-async function inTime<T>(
-  ask: (engine: Engine, signal: AbortSignal) => Promise<T>,
-  engine: Engine,
-  signal: AbortSignal,
-  ms: number,
-): Promise<T> {
-  const attempt = createAttempt(signal, ms);
-  try {
-    return await ask(engine, attempt.signal);
-  } catch (error) {
-    attempt.leave();
-    throw attempt.signal.aborted && !signal.aborted ? attempt.signal.reason : error;
-  } finally {
-    attempt.rest();
-  }
-}
-
-/**
- * A signal that ends with another one, or after `ms`. In a function of its own, because what listens here lives as long as
- * the answer: beside `ask` it would keep the call, prompt and all, in memory for as long.
- */
-function createAttempt(signal: AbortSignal, ms: number) {
-  const controller = new AbortController();
-  const end = () => controller.abort(signal.reason);
-  signal.addEventListener("abort", end);
-  const text = `The engine said nothing for ${ms / 1000} s. Try again.`;
-  const timer = setTimeout(() => controller.abort(new ApiError("engine_timeout", text)), ms);
-  return {
-    signal: controller.signal,
-    /** The answer has begun. */
-    rest: () => clearTimeout(timer),
-    leave: () => signal.removeEventListener("abort", end),
-  };
-}

@@ -3,6 +3,7 @@
 
 import {
   ApiError,
+  type Canvas,
   completedImageEvent,
   encoderQualityOf,
   formatOf,
@@ -18,7 +19,6 @@ import {
   unixSeconds,
 } from "@oxbow/contract";
 import type { Exchange } from "./exchange.ts";
-import type { Canvas } from "./image-canvas.ts";
 import { decodeBase64 } from "./images.ts";
 import type { Finished } from "./relay-call.ts";
 

@@ -3,6 +3,7 @@
 
 import { ApiError } from "@oxbow/contract";
 import type { Model } from "../config.ts";
+import { discardBody } from "./body.ts";
 import { createCatalogue } from "./catalogue.ts";
 import { chat } from "./endpoints/chat.ts";
 import { completions } from "./endpoints/completions.ts";
@@ -20,6 +21,7 @@ import { transcriptions, translations } from "./endpoints/transcriptions.ts";
 import { usage } from "./endpoints/usage.ts";
 import { sendError } from "./errors.ts";
 import { answerHeaders, createExchange, type Exchange } from "./exchange.ts";
+import { createHolds, holdsFor } from "./holds.ts";
 import { createKeepOpen } from "./keep-open.ts";
 import { createPulse } from "./pulse.ts";
 import { conclude } from "./record.ts";
@@ -56,19 +58,23 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
 
 const WITH_REST = Object.keys(ENDPOINTS).filter((path) => path.endsWith("*"));
 
-export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "running" | "stopped"> {
+export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "running" | "holds" | "stopped"> {
   models: readonly Model[];
+  /** Free when the server started. */
+  memoryBytes: number;
 }
 
-export function createGateway({ models, ...given }: GatewayOptions) {
+export function createGateway({ models, memoryBytes, ...given }: GatewayOptions) {
   let stopped = false;
   const pulse = createPulse();
   const keepOpen = createKeepOpen();
+  const holds = createHolds({ ...holdsFor(given.limits, memoryBytes), random: Math.random });
   const rooms: Rooms = {
     ...given,
     catalogue: createCatalogue(models),
     pulse,
     running: new Map(),
+    holds,
     stopped: () => stopped,
   };
   return {
@@ -77,16 +83,22 @@ export function createGateway({ models, ...given }: GatewayOptions) {
       const exchange = createExchange(request, pathOf(request.url), rooms);
       const ended = keepOpen.add(lift);
       exchange.trace = rooms.traces.begin(request.headers);
-      const response = await answer(exchange).catch((error) => sendError(exchange, error));
+      const response = await answer(exchange).catch(async (error) => {
+        await discardBody(exchange);
+        return sendError(exchange, error);
+      });
       // A stream goes on, and says itself when it has ended.
       if (!exchange.record.stream) {
         conclude(exchange, response.status);
+        exchange.hold?.release();
         ended();
       }
       return request.method === "HEAD" ? withoutBody(response) : response;
     },
     /** Streams that are being sent. */
     streams: () => pulse.size(),
+    /** Bytes that bodies take. */
+    bodyBytes: holds.held,
     /** Ends what runs by itself. Streams that are still open are no longer watched, and what cuts them off is us. */
     stop: () => {
       stopped = true;

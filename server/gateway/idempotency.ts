@@ -13,9 +13,6 @@ export interface Claim {
   free(): void;
 }
 
-/** Body hashes of the calls that run, by account and key. One per gateway. */
-export type Running = Map<string, string>;
-
 /** Bytes of an answer that is kept for a repeat. */
 export const KEPT_BYTES_MAX = 16 * 1024 * 1024;
 

@@ -19,27 +19,34 @@ interface Place {
 const SIDES = { low: 512, high: 2_048 };
 
 /**
- * Makes every image of `call` safe, in the sizes that `model` reads.
+ * What makes every image of `call` safe, in the sizes that `model` reads; undefined: it has none.
  *
- * @throws ApiError that names the image's field: `too_many_images`, `invalid_base64_image`, and what fetching and decoding
- *   throw
+ * @throws ApiError `too_many_images`; and what is returned, one that names the image's field: `invalid_base64_image`, and
+ *   what fetching and decoding throw
  */
-export async function takeImages(
+export function takeImages(
   exchange: Exchange,
   call: ChatRequest,
   model: Model,
-  hangUp: AbortSignal,
-): Promise<Prepared> {
+): ((hangUp: AbortSignal) => Promise<Prepared>) | undefined {
   const places = placesOf(call);
-  // Nothing is fetched for a call that will be refused.
-  if (places.length === 0 || !exchange.rooms.admission.mayAdmit(exchange.caller!, model)) return NOTHING;
-  const { imagesMax, bodyBytesMax } = exchange.rooms.limits;
+  if (places.length === 0) return undefined;
+  const { imagesMax } = exchange.rooms.limits;
   if (places.length > imagesMax) {
     const text = `A call may carry ${imagesMax} images, but this one carries ${places.length}.`;
     throw new ApiError("too_many_images", text, { param: "messages" });
   }
-  // What is fetched counts as if it had come in the body.
-  const budget = { bytesLeft: bodyBytesMax };
+  return (hangUp) => makeAllSafe(exchange, call, places, model, hangUp);
+}
+
+async function makeAllSafe(
+  exchange: Exchange,
+  call: ChatRequest,
+  places: Place[],
+  model: Model,
+  hangUp: AbortSignal,
+): Promise<Prepared> {
+  const budget = budgetOf(exchange);
   const failed = new AbortController();
   const signal = AbortSignal.any([hangUp, failed.signal]);
   let first: { at: number; error: unknown } | null = null;
@@ -49,7 +56,9 @@ export async function takeImages(
     try {
       const image = await makeSafe(exchange, place, sideOf(model, place.detail), budget, signal);
       imagePixels += image.width * image.height;
-      put(messages, place, `data:image/${image.format};base64,${Buffer.from(image.bytes).toString("base64")}`);
+      const url = `data:image/${image.format};base64,${Buffer.from(image.bytes).toString("base64")}`;
+      budget.take(url.length);
+      put(messages, place, url);
     } catch (error) {
       // The others stop; what they say then is about stopping.
       if (!signal.aborted || hangUp.aborted) first ??= { at, error };
@@ -61,8 +70,6 @@ export async function takeImages(
   if (failure) throw at(failure.error, paramOf(places[failure.at]!));
   return { instead: { messages }, measures: [{ limit: "imagePixelsMax", amount: imagePixels, field: "messages" }] };
 }
-
-const NOTHING: Prepared = { instead: null };
 
 function placesOf(call: ChatRequest): Place[] {
   const places: Place[] = [];
@@ -85,7 +92,7 @@ async function makeSafe(
   { rooms: { media, limits } }: Exchange,
   { url }: Place,
   sideMax: number,
-  budget: { bytesLeft: number },
+  budget: Budget,
   signal: AbortSignal,
 ) {
   const { imageBytesMax, imagePixelsMax } = limits;
@@ -93,17 +100,28 @@ async function makeSafe(
   return media.image(bytes, { bytesMax: imageBytesMax, pixelsMax: imagePixelsMax, sideMax, signal });
 }
 
+/** What the images of one call may take. */
+export interface Budget {
+  /** Of what comes. What is fetched counts as if it had come in the body. */
+  bytesLeft: number;
+  /** For bytes that were not in the body. @throws what a hold throws */
+  take(bytes: number): void;
+}
+
+export function budgetOf({ rooms, hold }: Exchange): Budget {
+  return { bytesLeft: rooms.limits.bodyBytesMax, take: (bytes) => hold?.take(bytes) };
+}
+
 /** What a URL means: the bytes in a data: URL, or what an address gives. All of a call share one budget. */
 export async function bytesOfUrl(
   media: Pick<Media, "fetch">,
   url: string,
   bytesMax: number,
-  budget: { bytesLeft: number },
+  budget: Budget,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
-  const bytes = url.startsWith("data:")
-    ? bytesOf(url)
-    : (await media.fetch(url, { bytesMax: Math.min(bytesMax, budget.bytesLeft), signal })).bytes;
+  const fetched = { bytesMax: Math.min(bytesMax, budget.bytesLeft), take: budget.take, signal };
+  const bytes = /^data:/i.test(url) ? bytesOf(url) : (await media.fetch(url, fetched)).bytes;
   budget.bytesLeft -= bytes.length;
   if (budget.bytesLeft >= 0) return bytes;
   throw new ApiError("image_file_too_large", "The images of this call are too large together.");

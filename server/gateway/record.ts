@@ -5,34 +5,6 @@ import type { RequestRecord } from "../metrics/metrics.ts";
 import type { Attributes } from "../traces/traces.ts";
 import type { Exchange } from "./exchange.ts";
 
-export function createRecord(id: string, request: Request): RequestRecord {
-  return {
-    id,
-    method: request.method,
-    endpoint: "other",
-    accountId: null,
-    keyId: null,
-    plan: "",
-    model: "",
-    servedModel: "",
-    side: "",
-    priority: "",
-    engine: "",
-    stream: false,
-    status: 0,
-    code: "",
-    outcome: "",
-    units: 0,
-    waitedMs: null,
-    firstTokenMs: null,
-    durationMs: 0,
-    tokensIn: 0,
-    tokensOut: 0,
-    retries: 0,
-    clientRetry: Number(request.headers.get("x-stainless-retry-count")) > 0,
-  };
-}
-
 /** Only the row: what an engine calls its errors is nothing that one could count by. */
 export function noteError({ record }: Exchange, error: ApiError | RelayedError): void {
   record.code = error instanceof ApiError ? error.row : "engine_error";

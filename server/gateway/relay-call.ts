@@ -27,8 +27,11 @@ export interface RelayCall {
   /** Of `received`, when it is not JSON. Such a body names the model by its id, and holds nothing that is not to be sent. */
   contentType?: string;
   body: Record<string, unknown>;
-  /** What has to be done before the call can be admitted, and may take its time. Not done for a stored answer. */
-  prepare?: (signal: AbortSignal) => Promise<Prepared>;
+  /**
+   * What has to be done before the call stands in line, and may take its time. Not done for a stored answer, nor for a
+   * caller who is beyond his caps.
+   */
+  prepare?: ((signal: AbortSignal) => Promise<Prepared>) | undefined;
   /** Whether a stream was asked for: else nothing comes before everything is there. */
   stream: boolean;
   /** How many choices make the answer. */
@@ -123,6 +126,9 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
   }
   const hangUp = createHangUp(exchange.request.signal);
   const opening = open(exchange, call, hangUp, found, more);
+  // Once there is an answer, or none will come, nobody needs the body any more.
+  const release = () => exchange.hold?.release();
+  opening.then(release, release);
   // Taken before the status line goes out, so that an engine that fails at once gets its own status; but not for so long
   // that the caller gives up: then he gets his headers, and comments until it comes.
   const opened = call.stream ? await inTime(opening, limits.keepaliveMs) : await opening.finally(hangUp.clear);
@@ -181,9 +187,7 @@ async function open(
   let prepared: Prepared | null;
   let ticket: Ticket<Engine, Outcome>;
   try {
-    prepared = (await call.prepare?.(signal)) ?? null;
-    exchange.trace?.part("queue", "internal");
-    ticket = await admit(exchange, call, prepared, more, signal);
+    ({ prepared, ticket } = await admit(exchange, call, more, signal));
   } catch (error) {
     claim?.free();
     throw error;
@@ -196,7 +200,12 @@ async function open(
         seat: ticket.seat,
         budget: exchange.rooms.retries,
         signal,
-        beginMsMax: call.stream ? exchange.rooms.limits.firstTokenMsMax : null,
+        silentMsMax: exchange.rooms.limits.firstTokenMsMax,
+        streams: call.stream,
+        signs: exchange.rooms.fleet.signs,
+        busyMsMax: exchange.rooms.limits.busyMsMax,
+        shared: call.engine.shared === true,
+        now: () => performance.now(),
         // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
         onAsk: () => call.stream || hangUp.after(exchange.rooms.limits.answerMsMax),
         onRetry: () => {
@@ -280,15 +289,16 @@ function sentOf(
   return { bytes: bytesFor(served, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax }) };
 }
 
-function admit(
+async function admit(
   exchange: Exchange,
   call: RelayCall,
-  prepared: Prepared | null,
   more: Record<string, string>,
   signal: AbortSignal,
-): Promise<Ticket<Engine, Outcome>> {
+): Promise<{ prepared: Prepared | null; ticket: Ticket<Engine, Outcome> }> {
   const { served } = exchange;
-  return exchange.rooms.admission.admit({
+  const { prepare } = call;
+  let prepared: Prepared | null = null;
+  const ticket = await exchange.rooms.admission.admit({
     caller: exchange.caller!,
     model: call.model,
     // What he may, and what it counts, goes by what he asked for; the wait by what answers.
@@ -305,14 +315,22 @@ function admit(
     },
     inputField: call.inputField,
     outputTokens: call.outputTokens,
+    ...(prepare && {
+      prepare: async () => {
+        prepared = await prepare(signal);
+        return prepared.measures ?? [];
+      },
+    }),
     onAllowed: ({ clamped, outputTokensMax }) => {
+      exchange.trace?.part("queue", "internal");
       if (clamped) more["x-oxbow-max-tokens-clamped"] = String(outputTokensMax);
     },
     choices: call.generations,
     affinity: affinityOf(served?.id ?? call.model.id, call.body, exchange.rooms.limits.affinityCharsMax),
-    measures: [...(call.measures ?? []), ...(prepared?.measures ?? [])],
+    measures: call.measures ?? [],
     signal,
   });
+  return { prepared, ticket };
 }
 
 /** A tokenizer reads megabytes in a second. */

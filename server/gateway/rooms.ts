@@ -1,6 +1,6 @@
 // What the gateway needs of the other rooms, and its settings. main.ts builds the rooms and hands them in.
 
-import type { UsageToday } from "@oxbow/contract";
+import type { UsageLimits, UsageToday } from "@oxbow/contract";
 import type { Accounts, Caller } from "../accounts/accounts.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { Limits } from "../config.ts";
@@ -12,18 +12,19 @@ import type { Traces } from "../traces/traces.ts";
 import type { Traffic } from "../traffic/traffic.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { RetryBudget } from "./failover.ts";
-import type { Running } from "./idempotency.ts";
+import type { Holds } from "./holds.ts";
 import type { Pulse } from "./pulse.ts";
 
 export interface Rooms {
   accounts: Pick<Accounts, "identify">;
-  admission: Pick<Admission<Engine, Outcome>, "admit" | "allows" | "mayAdmit" | "headers" | "queues">;
-  fleet: Pick<Fleet, "engines" | "serves" | "states" | "ready">;
+  admission: Pick<Admission<Engine, Outcome>, "admit" | "allows" | "headers" | "queues">;
+  fleet: Pick<Fleet, "engines" | "serves" | "signs" | "states" | "ready">;
   ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy">;
   media: Pick<Media, "fetch" | "image" | "audio" | "sniff" | "blobs">;
   usage: Ledger["usage"];
   /** How the quota of the caller's day stands. */
   usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;
+  usageLimits: (caller: Caller) => Omit<UsageLimits, "plan">;
   metrics: MetricsPage;
   traffic: Pick<Traffic, "sideOf" | "begun">;
   traces: Pick<Traces, "begin">;
@@ -33,7 +34,9 @@ export interface Rooms {
   publicUrl: string | null;
   catalogue: Catalogue;
   pulse: Pulse;
-  running: Running;
+  /** Body hashes of the calls that run under an Idempotency-Key, by account and key. */
+  running: Map<string, string>;
+  holds: Pick<Holds, "open">;
   retries: RetryBudget;
   limits: Limits;
   version: string;

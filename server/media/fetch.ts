@@ -12,6 +12,8 @@ import { createTurns } from "./turns.ts";
 export interface FetchOptions {
   /** Of the body. */
   bytesMax: number;
+  /** Told of bytes before they are kept; what it throws ends the fetch. */
+  take?: (bytes: number) => void;
   signal: AbortSignal;
 }
 
@@ -68,7 +70,7 @@ export function createFetcher({ enabled, allowed, msMax, resolve = resolveBySyst
     return request(url, addresses, signal);
   }
 
-  return async (text, { bytesMax, signal: caller }) => {
+  return async (text, { bytesMax, take, signal: caller }) => {
     if (!enabled) throw refused("this server fetches no URLs. Send the image itself, as a data: URL");
     const end = new AbortController();
     const signal = AbortSignal.any([caller, end.signal, AbortSignal.timeout(msMax)]);
@@ -79,7 +81,7 @@ export function createFetcher({ enabled, allowed, msMax, resolve = resolveBySyst
       for (let redirects = 0; ; redirects++) {
         const answer = await open(url, signal);
         const next = redirectOf(answer, url);
-        if (next === null) return await read(answer, bytesMax, signal);
+        if (next === null) return await read(answer, bytesMax, take, signal);
         if (redirects === REDIRECTS_MAX) throw failed(`more than ${REDIRECTS_MAX} redirects`);
         url = next;
       }
@@ -137,7 +139,12 @@ function redirectOf({ statusCode = 0, headers }: IncomingMessage, from: URL): UR
   return url;
 }
 
-async function read(answer: IncomingMessage, bytesMax: number, signal: AbortSignal): Promise<Fetched> {
+async function read(
+  answer: IncomingMessage,
+  bytesMax: number,
+  take: FetchOptions["take"],
+  signal: AbortSignal,
+): Promise<Fetched> {
   try {
     if (answer.statusCode !== 200) throw failed(`its server answered with status ${answer.statusCode}`);
     // Unpacking would undo the bound on bytes.
@@ -150,6 +157,7 @@ async function read(answer: IncomingMessage, bytesMax: number, signal: AbortSign
       signal.throwIfAborted();
       size += part.length;
       if (size > bytesMax) throw tooLarge(bytesMax);
+      take?.(part.length);
       parts.push(part);
     }
     if (!answer.complete) throw failed("its server broke off");

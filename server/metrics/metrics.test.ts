@@ -12,6 +12,7 @@ const SOURCES: Sources = {
   refusals: () => ({}),
   ledger: () => ({ healthy: true, waiting: 0, open: 0, openMs: null }),
   streams: () => 0,
+  bodyBytes: () => 0,
   mirrors: () => [],
 };
 

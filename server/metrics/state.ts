@@ -15,6 +15,7 @@ export interface Sources {
   ledger: () => LedgerCounts;
   /** Streams that are open. */
   streams: () => number;
+  bodyBytes: () => number;
   /** Calls that were sent to a second engine, by the model that was asked for. */
   mirrors: () => { model: string; counts: { compared: number; dropped: number } }[];
 }
@@ -92,6 +93,9 @@ export function stateFamilies(sources: Sources): Family[] {
     gauge("oxbow_model_state", "1 for the state that a model is in.", () =>
       sources.models().flatMap(({ id, state }) => statesOf({ model: id }, MODEL_STATES, state)),
     ),
+    gauge("oxbow_body_bytes", "Bytes of request bodies, and what is made of them, that are held.", () => [
+      { labels: {}, value: sources.bodyBytes() },
+    ]),
     gauge("oxbow_streams_open", "Streams that are being sent.", () => [{ labels: {}, value: sources.streams() }]),
     {
       name: "oxbow_mirrored_total",

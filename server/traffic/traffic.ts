@@ -56,6 +56,7 @@ export function createTraffic({ table, home, send, answerMsMax, random, now, log
   let splits = new Map<string, Split>();
   let shares = new Map<string, number>();
   let recorded: ReadonlySet<string> = new Set();
+  let inForce: string[] = [];
   /** Also those that are not in the table any more: what they count stays. */
   const lines = new Map<string, MirrorLine>();
 
@@ -63,6 +64,10 @@ export function createTraffic({ table, home, send, answerMsMax, random, now, log
     splits = new Map(next.splits.map((split) => [split.model, split]));
     shares = new Map(next.mirrors.map(({ model, share }) => [model, share]));
     recorded = new Set(next.record.accounts);
+    inForce = next.splits
+      .map(({ model }) => `split ${model}`)
+      .concat(next.mirrors.map(({ model }) => `mirror ${model}`));
+    for (const id of next.record.accounts) inForce.push(`record ${id}`);
     recordings.bound(boundsOf(next));
     for (const mirror of next.mirrors) {
       const line = lines.get(mirror.model);
@@ -90,6 +95,8 @@ export function createTraffic({ table, home, send, answerMsMax, random, now, log
   return {
     /** From now on this is what is done. Calls that run keep their side. */
     apply,
+    /** A line for each entry of the table: `split llama-3.3-70b`. */
+    inForce: () => inForce,
     /**
      * The side of a call for a model that is split.
      * @returns null: the model is not split

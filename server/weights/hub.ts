@@ -4,6 +4,7 @@
 // Sources, read 2026-11-21: huggingface.co/docs/hub/api, the tree and pagination of huggingface_hub (utils/_pagination.py),
 // and huggingface.co/docs/huggingface.js (ListFileEntry).
 
+import { AnswerTooLong, NotJson, readJson } from "@oxbow/contract";
 import { WeightsError } from "./errors.ts";
 import { type Clock, persist } from "./persist.ts";
 import type { Place } from "./place.ts";
@@ -44,8 +45,10 @@ export class HubBusy extends Error {
 /** For a page of the listing. */
 const ASK_MS_MAX = 30_000;
 const HOPS_MAX = 5;
-/** The largest repositories have some thousand files, and a page up to a thousand. */
+/** The largest repositories have some thousand files, and a page up to a thousand, of some hundred bytes each. */
 const PAGES_MAX = 200;
+const PAGE_BYTES_MAX = 8 * 1024 * 1024;
+const FILES_MAX = 100_000;
 
 export function createHub(place: Place, clock: Clock): Hub {
   const ownOrigin = new URL(place.endpoint).origin;
@@ -86,7 +89,7 @@ export function createHub(place: Place, clock: Clock): Hub {
         const deadline = AbortSignal.timeout(ASK_MS_MAX);
         const answer = await get(url, {}, signal ? AbortSignal.any([signal, deadline]) : deadline);
         if (!answer.ok) throw await refusalOf(answer, what, place);
-        return { value: await answer.json(), headers: answer.headers };
+        return { value: await readAnswer(answer, place), headers: answer.headers };
       },
       { clock, signal, triesMax: 4, giveUp: (cause) => unreachable(place, cause) },
     );
@@ -114,6 +117,7 @@ export function createHub(place: Place, clock: Clock): Hub {
         const { value, headers }: { value: unknown; headers: Headers } = await ask(url, repository, signal);
         if (!Array.isArray(value)) throw unbelievable(place, "no list of files");
         for (const entry of value.map(recordOf)) if (entry.type === "file") files.push(fileOf(entry, place));
+        if (files.length > FILES_MAX) throw unbelievable(place, `more than ${FILES_MAX} files`);
         url = nextOf(headers.get("link"), url);
       }
       return files;
@@ -200,6 +204,18 @@ function unreachable(place: Place, cause: unknown): WeightsError {
     `The hub at ${place.endpoint} cannot be reached (${why}). HF_ENDPOINT names another.`,
     { cause },
   );
+}
+
+/** @throws WeightsError for what no hub says: another try would bring the same */
+async function readAnswer(answer: Response, place: Place): Promise<unknown> {
+  try {
+    return await readJson(answer, PAGE_BYTES_MAX);
+  } catch (cause) {
+    if (cause instanceof AnswerTooLong) throw unbelievable(place, cause.message);
+    if (!(cause instanceof NotJson)) throw cause;
+    const text = `${cause.message}, so it is no hub, or something stands before the hub: a proxy, or a page to log in at. HF_ENDPOINT names another.`;
+    throw new WeightsError("unreachable", text, { cause });
+  }
 }
 
 function unbelievable(place: Place, what: string): WeightsError {

@@ -8,9 +8,10 @@ import { decode } from "@oxbow/audio";
 import type { WorkerModel } from "@oxbow/contract";
 import { writeKokoro } from "../../models/fixtures/kokoro.ts";
 import { writeWhisper } from "../../models/fixtures/whisper.ts";
-import { loadJobs as loadKokoro } from "../../workers/onnx/families/kokoro-jobs.ts";
+import type { JobContext, Loaded, Result } from "../../workers/onnx/families/family.ts";
+import { loadJobs as loadKokoro, type SayAsk } from "../../workers/onnx/families/kokoro-jobs.ts";
 import { openPhonemizer } from "../../workers/onnx/families/kokoro-phonemes.ts";
-import { loadJobs as loadWhisper } from "../../workers/onnx/families/whisper-jobs.ts";
+import { loadJobs as loadWhisper, type WindowAsk } from "../../workers/onnx/families/whisper-jobs.ts";
 import { createMel } from "../../workers/onnx/families/whisper-mel.ts";
 import { readOnnxOptions } from "../../workers/onnx/options.ts";
 import { temporaryDirectory } from "../../workers/onnx/testing.ts";
@@ -60,6 +61,11 @@ function write(name: string, values: Float32Array): string {
   return path;
 }
 
+/** A job as its own routes know it. */
+function jobOf<Ask>({ jobs }: Loaded, name: string) {
+  return jobs[name] as (ask: Ask, context: JobContext) => Result | Promise<Result>;
+}
+
 describe.each(["speech", "noise"])("%s", (name) => {
   test.each([80, 128])("has the same log-mel in %d bands", async (bands) => {
     const folder = join(scratch.path, "scripted");
@@ -76,7 +82,7 @@ describe.each(["speech", "noise"])("%s", (name) => {
   ])("is heard as the same tokens: %s", async (kind, options) => {
     const folder = join(scratch.path, Bun.hash(kind).toString(36));
     writeWhisper(folder, options);
-    const { jobs } = await loadWhisper(place(folder));
+    const hear = jobOf<WindowAsk>(await loadWhisper(place(folder)), "window");
     const samples = sounds[name]!;
     for (const [task, language, prompt] of [
       ["transcribe", "de", []],
@@ -89,8 +95,8 @@ describe.each(["speech", "noise"])("%s", (name) => {
         report: (token: unknown) => void tokens.push(token as number),
         breathe: async () => {},
       };
-      const { output } = await jobs.window!(ask, context);
-      const found = (await jobs.window!({ ...ask, language: null }, context)).output as { language: string };
+      const { output } = await hear(ask, context);
+      const found = (await hear({ ...ask, language: null }, context)).output as { language: string };
       const mel = write(`${name}.mel`, createMel(80)(samples));
       const question = { folder, sound: write(`${name}.f32`, samples), mel, bands: 80, prompt, task, language };
       const theirs = await reference<Heard>("hear.py", question);
@@ -109,9 +115,9 @@ test.each([
 ])("speech of %s at speed %d has the same samples", async (voice, speed, text) => {
   const folder = join(scratch.path, "kokoro");
   writeKokoro(folder);
-  const { jobs } = await loadKokoro(place(folder));
+  const say = jobOf<SayAsk>(await loadKokoro(place(folder)), "say");
   const context = { signal: new AbortController().signal, report: () => {}, breathe: async () => {} };
-  const { output } = await jobs.say!({ text, voice, speed }, context);
+  const { output } = await say({ text, voice, speed }, context);
   const { samples, phonemes } = output as { samples: Float32Array; phonemes: number };
   const vocabulary = JSON.parse(readFileSync(join(folder, "tokenizer.json"), "utf8")).model.vocab;
   const said = await (await openPhonemizer()).phonemize(text, voice);

@@ -53,7 +53,9 @@ class Images(unittest.TestCase):
             model=MODEL, prompt="at night", image=image, mask=image, response_format="b64_json"
         )
         self.assertEqual(size_of(base64.b64decode(answer.data[0].b64_json)), (512, 512))
-        several = self.client.images.edit(model=MODEL, prompt="both", image=[image, image], stream=True)
+        several = self.client.images.edit(
+            model="stable-diffusion-3.5-large", prompt="both", image=[image, image], stream=True
+        )
         self.assertEqual([event.type for event in several], ["image_edit.completed"])
 
     def test_refusals(self):

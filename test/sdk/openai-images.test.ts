@@ -138,9 +138,12 @@ test("an edit by form, with a mask and several images", async () => {
     response_format: "b64_json",
   });
   expect((await decode(one.data![0]!.b64_json)).width).toBe(512);
-  const two = await client().images.edit({ model: PAINTS, prompt: "at night", image: [image, image], size });
+  const several = { prompt: "at night", image: [image, image], size };
+  const two = await client().images.edit({ ...several, model: "stable-diffusion-3.5-large" });
   expect((await fetch(two.data![0]!.url!)).status).toBe(200);
   expect(two.usage!.input_tokens_details.image_tokens).toBe(2 * 4 * 3);
+  // What this machine could run starts from one.
+  expect(await refusal(client().images.edit({ ...several, model: PAINTS }))).toEqual(["unsupported_value", "image"]);
 });
 
 test("an edit as a stream", async () => {

@@ -21,13 +21,14 @@ import {
   unixSeconds,
   usageOf,
 } from "@oxbow/contract";
+import { refuseOtherModels } from "@oxbow/worker";
 import { type Answer, type AnswerEvent, createAnswer } from "./answer.ts";
 import { type OutputPlan, planOutput } from "./chat/output.ts";
-import { type Host, LLAMA_FEATURES, refuseHuge, refuseOtherModels, refuseTooLong, runChoices } from "./host.ts";
-import { streamResponse } from "./http.ts";
+import { type Host, LLAMA_FEATURES, refuseHuge, refuseTooLong, runChoices } from "./host.ts";
 import type { Outcome } from "./job.ts";
 import type { Grammar, Native, SamplerSettings } from "./native.ts";
 import { samplingOf } from "./sampling.ts";
+import { streamResponse } from "./stream.ts";
 
 /** A call, made ready: nothing about it can be refused any more. */
 interface Plan {

@@ -15,11 +15,12 @@ import {
   unixSeconds,
   usageOf,
 } from "@oxbow/contract";
+import { refuseOtherModels } from "@oxbow/worker";
 import { createContinuation, type TextEvent } from "./continuation.ts";
-import { type Host, LLAMA_FEATURES, refuseHuge, refuseOtherModels, refuseTooLong, runChoices } from "./host.ts";
-import { streamResponse } from "./http.ts";
+import { type Host, LLAMA_FEATURES, refuseHuge, refuseTooLong, runChoices } from "./host.ts";
 import type { LoadedModel } from "./load.ts";
 import { samplingOf } from "./sampling.ts";
+import { streamResponse } from "./stream.ts";
 
 interface Plan {
   call: CompletionRequest;

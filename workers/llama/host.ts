@@ -29,13 +29,6 @@ export const LLAMA_FEATURES: ReadonlySet<string> = new Set([
   "best_of",
 ]);
 
-/** @throws ApiError `model_not_found` */
-export function refuseOtherModels(model: WorkerModel, asked: string): void {
-  if (asked === model.id || model.aliases.includes(asked)) return;
-  const text = `The model \`${asked.slice(0, 128)}\` does not exist or you do not have access to it.`;
-  throw new ApiError("model_not_found", text);
-}
-
 /**
  * Holds a prompt to the context, in which there must be room for one token of answer at least.
  *

@@ -3,13 +3,13 @@
 import { runWorker } from "@oxbow/worker";
 import { readGgufHeader } from "./gguf-header.ts";
 import { readLlamaOptions } from "./options.ts";
+import { openRoutes } from "./routes.ts";
 import { createScheduler } from "./scheduler.ts";
-import { serve } from "./server.ts";
 
 runWorker({
+  name: "llama",
   readOptions: readLlamaOptions,
-  serve: ({ config, model, log }) => serve(config.socket, model, log),
-  async load({ config, model, options, log, quit }, server) {
+  async load({ config, model, options, log, progress, quit }) {
     const slow = AbortSignal.timeout(options.loadMsMax);
     const late = new Promise<never>((_, reject) => {
       slow.addEventListener("abort", () => reject(new Error(`loading took longer than ${options.loadMsMax} ms`)));
@@ -28,7 +28,7 @@ runWorker({
       slots: config.slots,
       threads: config.threads,
       signal: slow,
-      onProgress: server.progress,
+      onProgress: progress,
       log,
     });
     const loaded = await Promise.race([loading, late]);
@@ -42,7 +42,7 @@ runWorker({
         quit(1);
       },
     });
-    server.open({
+    return openRoutes({
       model,
       loaded,
       scheduler,

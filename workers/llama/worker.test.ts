@@ -202,7 +202,8 @@ describe("a scripted model", () => {
       [CHAT, { ...hello, temperature: 3 }, 400, "decimal_above_max_value", "temperature"],
       [CHAT, { ...hello, prediction: {} }, 400, "unsupported_parameter", "prediction"],
       [COMPLETIONS, { model: "test", prompt: "a", suffix: "b" }, 400, "unsupported_parameter", "suffix"],
-      ["/v1/other", {}, 404, "unknown_url", null],
+      ["/v1/embeddings", {}, 400, "unsupported_value", "model"],
+      ["/other", {}, 404, "unknown_url", null],
     ];
     for (const [path, body, status, code, param] of cases) {
       const answer = await worker.post(path, body);
@@ -219,8 +220,10 @@ describe("a scripted model", () => {
     expect(list.data).toMatchObject([{ id: "test", object: "model", context_window: 1024, state: "warm" }]);
     const metrics = await (await worker.get("/metrics")).text();
     expect(metrics).toMatch(/^oxbow_llama_generated_tokens_total [1-9]\d*$/m);
-    expect(metrics).toMatch(/^oxbow_llama_requests_total\{endpoint="chat",outcome="refused"\} [1-9]\d*$/m);
-    expect(metrics).toMatch(/^oxbow_llama_requests_running 0$/m);
+    expect(metrics).toMatch(
+      /^oxbow_llama_requests_total\{path="\/v1\/chat\/completions",outcome="refused"\} [1-9]\d*$/m,
+    );
+    expect(metrics).toMatch(/^oxbow_llama_sequences_running 0$/m);
   });
 });
 
@@ -294,7 +297,7 @@ describe("a random model", () => {
       (await worker.json<ChatCompletion>(CHAT, { ...noise, logit_bias: { 65: 100 }, max_tokens: 5 })).choices,
     ).toHaveLength(1);
     expect((await generatedTokens(worker)) - before).toBeLessThan(1000);
-    expect(await (await worker.get("/metrics")).text()).toMatch(/^oxbow_llama_requests_running 0$/m);
+    expect(await (await worker.get("/metrics")).text()).toMatch(/^oxbow_llama_sequences_running 0$/m);
   });
 
   test("a line that is full refuses with a time to come back", async () => {
@@ -302,7 +305,7 @@ describe("a random model", () => {
     const long = { ...noise, logit_bias: { 65: 100 }, max_tokens: 1000, stream: true };
     // Three run, two wait.
     for (let i = 0; i < 5; i++) void worker.post(CHAT, long, gone.signal).catch(() => {});
-    const waiting = /^oxbow_llama_requests_waiting 2$/m;
+    const waiting = /^oxbow_llama_sequences_waiting 2$/m;
     while (!waiting.test(await (await worker.get("/metrics")).text()));
     const refused = await worker.post(CHAT, noise);
     expect(refused.status).toBe(503);

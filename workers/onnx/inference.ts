@@ -45,7 +45,7 @@ async function run(id: number, name: string, input: unknown): Promise<void> {
     const job = loaded?.jobs[name];
     if (!job) throw new Error(`there is no job ${name}`);
     const report = (value: unknown) => say({ kind: "report", id, value });
-    const { output, transfer = [] } = await job(input, { signal, report, breathe });
+    const { output, transfer = [] } = await job(input as never, { signal, report, breathe });
     say({ kind: "done", id, output }, transfer);
   } catch (error) {
     say({ kind: "failed", id, error: failureOf(error) });

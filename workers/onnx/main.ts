@@ -5,13 +5,12 @@ import { runWorker } from "@oxbow/worker";
 import { familyOf } from "./families/families.ts";
 import { startInference } from "./inference-thread.ts";
 import { readOnnxOptions } from "./options.ts";
-import { serve } from "./server.ts";
 import { openWeights } from "./weights.ts";
 
 runWorker({
+  name: "onnx",
   readOptions: readOnnxOptions,
-  serve: ({ config, model, log }) => serve(config.socket, model, log),
-  async load({ config, model, options, log, quit }, server) {
+  async load({ config, model, options, log, progress, quit }) {
     const weights = openWeights(model.file);
     const family = familyOf(model, weights.config);
     const { inference, info } = await startInference({
@@ -20,7 +19,7 @@ runWorker({
       model,
       options,
       threads: config.threads,
-      onProgress: server.progress,
+      onProgress: progress,
       onBroken(error) {
         log(`the inference thread broke: ${error.message}`);
         quit(1);
@@ -28,6 +27,6 @@ runWorker({
     });
     const { openRoutes } = await family.routes();
     const { slots } = config;
-    server.open(await openRoutes({ model, folder: weights.folder, options, slots, inference, info, log }));
+    return openRoutes({ model, folder: weights.folder, options, slots, inference, info, log });
   },
 });

@@ -34,7 +34,14 @@ const LACKING: ReadonlySet<string> = new Set([
   "custom_voices",
 ]);
 /** What it does for models that can. */
-const OF_MODEL: ReadonlySet<string> = new Set(["vision", "reasoning", "transcription", "translation", "speech"]);
+const OF_MODEL: ReadonlySet<string> = new Set([
+  "vision",
+  "reasoning",
+  "transcription",
+  "translation",
+  "speech",
+  "speech_instructions",
+]);
 
 /** What a model can do here, in the words of the contract's FEATURES. */
 export function featuresOf(model: WorkerModel): Set<string> {

@@ -5,7 +5,11 @@ import { createSimulator } from "./server.ts";
 const model = (id: string, category: string, more: object = {}) => {
   return { id, aliases: [], category, capabilities: [], contextTokens: 32, ...more };
 };
-const models = [model("v", "embeddings", { dimensions: 384 }), model("unsaid", "embeddings"), model("m", "chat")];
+const models = [
+  model("v", "embeddings", { dimensions: 384, embedding: { normalise: true, matryoshka: [8] } }),
+  model("unsaid", "embeddings"),
+  model("m", "chat"),
+];
 const handle = createSimulator({ socket: "", models, slots: 8, threads: 1, options: {} });
 
 async function post(body: object, headers: Record<string, string> = {}) {
@@ -22,6 +26,8 @@ test("a text has one vector, of the model's length and of the length 1", async (
   expect(one!.reduce((sum, each) => sum + each * each, 0)).toBeCloseTo(1, 5);
   expect((await vectors({ model: "unsaid", input: "a" }))[0]).toHaveLength(1024);
   expect((await vectors({ model: "v", input: "a", dimensions: 8 }))[0]).toHaveLength(8);
+  const refused = await post({ model: "v", input: "a", dimensions: 9 });
+  expect([refused.status, refused.error.param]).toEqual([400, "dimensions"]);
 });
 
 test("texts of the same words are near, and not the same", async () => {

@@ -9,6 +9,7 @@ import {
   inputsOf,
   normalise,
   parseEmbeddingRequest,
+  refuseDimensions,
   shorten,
 } from "@oxbow/contract";
 import type { Ask } from "./ask.ts";
@@ -30,6 +31,7 @@ export async function embeddings({ body, model, engine, simulation, signal }: As
     const text = `Unsupported value: 'model'. \`${model.id}\` is a model for ${model.category} and does not embed texts.`;
     throw new ApiError("unsupported_value", text, { param: "model" });
   }
+  if (call.dimensions !== undefined && model.dimensions !== undefined) refuseDimensions(call.dimensions, model);
   const texts = tokensRead(call);
   for (const [index, { length }] of texts.entries()) refuseTooLong(call, index, length, model.contextTokens);
   // A text may fill the context: nothing is written behind it.

@@ -5,6 +5,7 @@ import { BadAudio, measure } from "@oxbow/audio";
 import {
   corruptedAudio,
   type Form,
+  languageOf,
   needsOfTranscription,
   needsOfTranslation,
   parseTranscriptionForm,
@@ -43,10 +44,12 @@ export async function hear({ form, path, model, engine, simulation, signal }: He
   const call: TranscriptionRequest = task === "translate" ? parseTranslationForm(form) : parseTranscriptionForm(form);
   const recording = recordingOf(form);
   refuseNeeds(task === "translate" ? needsOfTranslation() : needsOfTranscription(call), featuresOf(model), model.id);
+  const known = model.transcription?.languages;
+  const language = known ? languageOf(call, known) : (call.language ?? null);
   const { seconds } = await measure(recording.bytes).catch((error: unknown) => {
     throw error instanceof BadAudio ? corruptedAudio(error) : error;
   });
-  const transcript = invent(seconds, task, call);
+  const transcript = invent(seconds, task, language ?? "en", call.temperature ?? 0);
   const unlimited = { id: model.id, contextTokens: Number.MAX_SAFE_INTEGER };
   const job = await engine.admit({ model: unlimited, prompts: [], tokensMax: 1, body: {}, simulation, signal });
   const output = encode(transcript.text).length;
@@ -86,7 +89,7 @@ function granularitiesOf(call: TranscriptionRequest) {
 }
 
 /** As many words as fit into the recording, and at least one. */
-function invent(duration: number, task: Transcript["task"], call: TranscriptionRequest): Transcript {
+function invent(duration: number, task: Transcript["task"], language: string, temperature: number): Transcript {
   const count = Math.max(1, Math.floor(duration / SECONDS_PER_WORD));
   const each = Math.min(SECONDS_PER_WORD, duration / count);
   const at = (index: number) => Math.round(index * each * 100) / 100;
@@ -104,14 +107,14 @@ function invent(duration: number, task: Transcript["task"], call: TranscriptionR
       end: words[sentence - 1]!.end,
       text: ` ${text}`,
       tokens: encode(text),
-      temperature: call.temperature ?? 0,
+      temperature,
       avg_logprob: -0.2,
       compression_ratio: 1.2,
       no_speech_prob: 0.01,
     });
     from = sentence;
   }
-  return { task, language: call.language ?? "en", duration, text: textOf(words), segments, words };
+  return { task, language, duration, text: textOf(words), segments, words };
 }
 
 function textOf(words: readonly TranscriptWord[]): string {

@@ -2,10 +2,12 @@
 // same for the same request.
 
 import {
+  ApiError,
+  canvasOf,
   completedImageEvent,
-  dimensionsOf,
   encoderQualityOf,
   type Form,
+  type FormFile,
   formatOf,
   type ImageRequest,
   type ImagesAnswer,
@@ -26,23 +28,23 @@ import { hashText } from "./random.ts";
 import { respond } from "./respond.ts";
 import { encode } from "./tokenizer.ts";
 
-const SIZE = "1024x1024";
-
 export function imageGenerations(ask: Ask): Promise<Response> {
   return answer(ask, "image_generation", parseImageGeneration(ask.body), []);
 }
 
 /** The images it starts from decide what comes out, and are not looked at otherwise. */
 export function imageEdits(ask: Ask, { files }: Form): Promise<Response> {
-  const given = files.filter(({ name }) => name === "image" || name === "mask").map(({ bytes }) => bytes);
+  const given = files.filter(({ name }) => name === "image" || name === "mask");
   return answer(ask, "image_edit", parseImageEdit(ask.body), given);
 }
 
-async function answer(ask: Ask, task: ImageTask, call: ImageRequest, given: Uint8Array[]): Promise<Response> {
+async function answer(ask: Ask, task: ImageTask, call: ImageRequest, files: FormFile[]): Promise<Response> {
   const { model, engine, body, simulation, signal } = ask;
+  const given = files.map(({ bytes }) => bytes);
   const prompt = encode(call.prompt);
-  const { size = SIZE, n = 1, seed = 1, partial_images: partials = 0 } = call;
-  const { width, height } = dimensionsOf(size === "auto" ? SIZE : size)!;
+  const { seed = 1, partial_images: partials = 0 } = call;
+  const { width, height, n } = canvasOf(call, model);
+  if (model.diffusion) refuseOfDiffusion(call, model.id, files);
   const job = await engine.admit({ model, prompts: [prompt], tokensMax: undefined, body, simulation, signal });
   try {
     const subject = hashText([call.prompt, ...given.map((bytes) => Bun.hash(bytes).toString())].join("\n"));
@@ -93,6 +95,28 @@ async function answer(ask: Ask, task: ImageTask, call: ImageRequest, given: Uint
     job.end("error", 0);
     throw error;
   }
+}
+
+/** Of every text encoder of Stable Diffusion, without the two that stand around a prompt. */
+const PROMPT_TOKENS_MAX = 75;
+/** What never shares a token with its neighbours, so that a prompt has at least as many tokens as it has of these. */
+const LEAST_TOKENS = /\p{L}+|\p{N}|[^\s\p{L}\p{N}]+/gu;
+
+/**
+ * What a diffusion model on this machine would refuse, as far as it can be told without its tokenizer.
+ * @throws ApiError as the onnx worker does
+ */
+function refuseOfDiffusion(call: ImageRequest, id: string, files: readonly FormFile[]): void {
+  for (const field of ["prompt", "negative_prompt"] as const) {
+    const tokens = call[field]?.match(LEAST_TOKENS)?.length ?? 0;
+    if (tokens <= PROMPT_TOKENS_MAX) continue;
+    const text = `The model reads ${PROMPT_TOKENS_MAX} tokens of a prompt, but '${field}' has at least ${tokens}. Please shorten it.`;
+    throw new ApiError("context_length_exceeded", text, { param: field });
+  }
+  const images = files.filter(({ name }) => name === "image").length;
+  if (images <= 1) return;
+  const text = `The model \`${id}\` starts from one image, but got ${images}.`;
+  throw new ApiError("unsupported_value", text, { param: "image" });
 }
 
 /** Coarse first: what a picture looks like on its way. */

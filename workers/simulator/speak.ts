@@ -6,9 +6,11 @@ import {
   needsOfSpeech,
   parseSpeechRequest,
   refuseNeeds,
+  refuseUnspeakable,
   SPEECH_TYPES,
   SSE_HEADERS,
   speechEvents,
+  voiceOf,
 } from "@oxbow/contract";
 import { type Ask, featuresOf } from "./ask.ts";
 import { createBody } from "./body.ts";
@@ -21,10 +23,13 @@ const SECONDS_PER_CHARACTER = 0.06;
 export async function speak({ body, model, engine, simulation, signal }: Ask): Promise<Response> {
   const call = parseSpeechRequest(body);
   refuseNeeds(needsOfSpeech(call), featuresOf(model), model.id);
+  // Of a model whose voices nobody has named, every name is one.
+  const asked = typeof call.voice === "string" ? call.voice : call.voice.id;
+  const voice = model.speech ? voiceOf(call, model.speech.voices) : asked;
+  refuseUnspeakable(call);
   const format = call.response_format ?? "mp3";
   const characters = charactersOf(call.input);
   const seconds = (characters * SECONDS_PER_CHARACTER) / (call.speed ?? 1);
-  const voice = typeof call.voice === "string" ? call.voice : call.voice.id;
   const unlimited = { id: model.id, contextTokens: Number.MAX_SAFE_INTEGER };
   const job = await engine.admit({ model: unlimited, prompts: [], tokensMax: 1, body, simulation, signal });
   let pieces: Uint8Array[];

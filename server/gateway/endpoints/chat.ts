@@ -21,7 +21,7 @@ export async function chat(exchange: Exchange): Promise<Response> {
     path: "/v1/chat/completions",
     received: bytes,
     body,
-    prepare: (signal) => takeImages(exchange, call, model, signal),
+    prepare: takeImages(exchange, call, model),
     stream: call.stream === true,
     choices: call.n ?? 1,
     generations: call.n ?? 1,

@@ -15,7 +15,7 @@ import { refuseUnable } from "../capability.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
 import { readForm } from "../form.ts";
-import { at, bytesOfUrl, decodeBase64 } from "../images.ts";
+import { at, type Budget, budgetOf, bytesOfUrl, decodeBase64 } from "../images.ts";
 import { engineOf, type Prepared, relayCall } from "../relay-call.ts";
 
 const FIELD = "image";
@@ -35,11 +35,7 @@ export async function detections(exchange: Exchange): Promise<Response> {
     path: "/v1/images/detections",
     received,
     body,
-    prepare: async (signal) =>
-      // Nothing is fetched for a call that will be refused.
-      exchange.rooms.admission.mayAdmit(exchange.caller!, model)
-        ? takeImage(exchange, source, signal)
-        : { instead: null },
+    prepare: (signal) => takeImage(exchange, source, signal),
     stream: false,
     choices: 1,
     generations: 1,
@@ -85,16 +81,19 @@ function fileOf({ files, fields }: Form): Received["file"] {
 async function takeImage(exchange: Exchange, source: Source, signal: AbortSignal): Promise<Prepared> {
   const { media, limits } = exchange.rooms;
   const { imageBytesMax: bytesMax, imagePixelsMax: pixelsMax } = limits;
+  const budget = budgetOf(exchange);
   try {
-    const given = "bytes" in source ? source.bytes : await bytesOf(exchange, source.url, signal);
+    const given = "bytes" in source ? source.bytes : await bytesOf(exchange, source.url, budget, signal);
     const { bytes, format, width, height } = await media.image(given, {
       bytesMax,
       pixelsMax,
       quality: QUALITY,
       signal,
     });
+    const url = `data:image/${format};base64,${Buffer.from(bytes).toString("base64")}`;
+    budget.take(url.length);
     return {
-      instead: { [FIELD]: `data:image/${format};base64,${Buffer.from(bytes).toString("base64")}` },
+      instead: { [FIELD]: url },
       measures: [{ limit: "imagePixelsMax", amount: width * height, field: FIELD }],
     };
   } catch (error) {
@@ -108,8 +107,10 @@ const QUALITY = 98;
 function bytesOf(
   { rooms: { media, limits } }: Exchange,
   url: string,
+  budget: Budget,
   signal: AbortSignal,
 ): Promise<Uint8Array> | Uint8Array {
-  if (!/^(data|https?):/i.test(url)) return decodeBase64(url);
-  return bytesOfUrl(media, url, limits.imageBytesMax, { bytesLeft: limits.bodyBytesMax }, signal);
+  // Base64 has no colon: what has one was meant as an address, and is refused as one.
+  if (!/^[a-z][a-z0-9+.-]*:/i.test(url)) return decodeBase64(url);
+  return bytesOfUrl(media, url, limits.imageBytesMax, budget, signal);
 }

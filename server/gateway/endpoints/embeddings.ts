@@ -6,6 +6,7 @@ import {
   embeddingTokensBound,
   inputsOf,
   parseEmbeddingRequest,
+  refuseDimensions,
   tidyEmbeddings,
 } from "@oxbow/contract";
 import type { Model } from "../../config.ts";
@@ -59,27 +60,13 @@ interface Instead {
  */
 function insteadOf(model: Model, call: EmbeddingRequest): Instead | null {
   const whole = call.dimensions !== undefined && call.dimensions === model.dimensions;
-  if (call.dimensions !== undefined && !whole) refuseLength(model, call.dimensions);
+  if (call.dimensions !== undefined && !whole) refuseDimensions(call.dimensions, model);
   const input = call.input_type === undefined ? undefined : withPrefix(model, call, call.input_type);
   if (input === undefined && !whole) return null;
   return {
     ...(whole && { dimensions: undefined }),
     ...(input !== undefined && { input, input_type: undefined }),
   };
-}
-
-/** @throws ApiError unless the model was trained to have its vectors cut to `dimensions` */
-function refuseLength({ id, dimensions, embedding }: Model, asked: number): void {
-  const lengths = [...(embedding?.matryoshka ?? []), ...(dimensions === undefined ? [] : [dimensions])];
-  if (lengths.includes(asked)) return;
-  const param = "dimensions";
-  if (lengths.length < 2) {
-    const own = dimensions === undefined ? "" : ` Its vectors have ${dimensions} numbers.`;
-    const text = `Unsupported parameter: 'dimensions' is not supported with the model \`${id}\`.${own}`;
-    throw new ApiError("unsupported_parameter", text, { param });
-  }
-  const text = `Unsupported value: 'dimensions' does not support ${asked} with the model \`${id}\`. Supported values are: ${lengths.join(", ")}.`;
-  throw new ApiError("unsupported_value", text, { param });
 }
 
 /** @throws ApiError for a model that makes no difference, and for tokens, which have no words before them */

@@ -3,6 +3,7 @@
 
 import {
   ApiError,
+  canvasOf,
   type ImageRequest,
   type ImageTask,
   parseImageEdit,
@@ -16,7 +17,6 @@ import { modelOf } from "../catalogue.ts";
 import { readEdit, takeEdit } from "../edit-images.ts";
 import { answerHeaders, type Exchange, identify } from "../exchange.ts";
 import { finishImages } from "../finish-images.ts";
-import { canvasOf } from "../image-canvas.ts";
 import { engineOf, otherModel, type RelayCall, relayCall } from "../relay-call.ts";
 
 export async function imageGenerations(exchange: Exchange): Promise<Response> {
@@ -47,7 +47,7 @@ export async function imageEdits(exchange: Exchange): Promise<Response> {
     path: "/v1/images/edits",
     received: edit.received,
     body: edit.body,
-    prepare: (signal) => takeEdit(exchange, edit, { ...asked, model: model.id }, model, signal),
+    prepare: (signal) => takeEdit(exchange, edit, { ...asked, model: model.id }, signal),
   });
 }
 

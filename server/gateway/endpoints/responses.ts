@@ -41,7 +41,7 @@ export async function responses(exchange: Exchange): Promise<Response> {
       path: "/v1/chat/completions",
       received: encoder.encode(JSON.stringify(chat)),
       body: { ...chat },
-      prepare: (signal) => takeImages(exchange, chat, model, signal),
+      prepare: takeImages(exchange, chat, model),
       stream: call.stream === true,
       choices: 1,
       generations: 1,

@@ -60,9 +60,7 @@ async function hear(
     received: bytes,
     contentType,
     body,
-    // Not before it is known that the call is no repeat; and nothing is measured for a caller who may not have the model.
     prepare: async (signal): Promise<Prepared> => {
-      if (!exchange.rooms.admission.mayAdmit(exchange.caller!, model)) return { instead: null };
       const { seconds } = await exchange.rooms.media.audio(recording.bytes, signal);
       return {
         instead: null,

@@ -1,7 +1,8 @@
 // Whether two shapes have no value in common, as far as that can be told from types, listed values, ranges and required
 // properties. `oneOf` and `not` are enforced where this holds: a grammar can say what may be written, not what may not.
 
-import { fits, fitsPlace, itemPlace, type Place, propertyPlace, type Shape, shapesOf } from "./shapes.ts";
+import type { Place, Shape } from "./shape.ts";
+import { fits, fitsPlace, itemPlace, propertyPlace, shapesOf } from "./shapes.ts";
 import type { JsonType } from "./values.ts";
 
 /** Property inside property: discriminators stand near the top. */

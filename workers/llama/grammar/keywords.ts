@@ -5,7 +5,7 @@ import { FORMATS, UNENFORCEABLE_FORMATS } from "./formats.ts";
 import type { NumberShape } from "./numbers.ts";
 import { PatternError, parsePattern, type Regex } from "./regex.ts";
 import { type JsonSchema, type Located, listOf, locate, mapOf, refusal, refuseUnenforceable } from "./schema.ts";
-import type { ArrayShape, ObjectShape, Shape } from "./shapes.ts";
+import type { ArrayShape, ObjectShape, Shape } from "./shape.ts";
 import type { StringShape } from "./strings.ts";
 import { equal, type JsonType, TYPES } from "./values.ts";
 

@@ -2,7 +2,8 @@
 
 import { alt, EMPTY, type Expr, type Grammar, NEVER, optional, repeat, seq, text } from "./gbnf.ts";
 import { refuseUnenforceable } from "./schema.ts";
-import { fitsPlace, type ObjectShape, type Place, propertyPlace, type Shape, shapesOf } from "./shapes.ts";
+import type { ObjectShape, Place, Shape } from "./shape.ts";
+import { fitsPlace, propertyPlace, shapesOf } from "./shapes.ts";
 import { ANY_STRING, stringExcept, stringExpr } from "./strings.ts";
 import { spaced, whitespace } from "./whitespace.ts";
 

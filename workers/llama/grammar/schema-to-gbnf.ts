@@ -15,7 +15,8 @@ import {
   rootOf,
   type SchemaDocument,
 } from "./schema.ts";
-import { type ArrayShape, fits, fitsPlace, itemPlace, type Place, type Shape, shapesOf } from "./shapes.ts";
+import type { ArrayShape, Place, Shape } from "./shape.ts";
+import { fits, fitsPlace, itemPlace, shapesOf } from "./shapes.ts";
 import { ANY_STRING, stringExpr, TooLarge } from "./strings.ts";
 import type { JsonType } from "./values.ts";
 import { spaced, whitespace } from "./whitespace.ts";

@@ -1,57 +1,13 @@
-// What a schema allows, sorted by kind of value: the alternatives of a place, each a shape with all its keywords merged.
-// A place is held to a list of schemas at once (`allOf`, a reference and what stands beside it, two conjuncts that both
-// describe a property), so merging is only ever putting lists together, and recursion stays where it is.
+// From the schemas of a place to its alternatives, each a shape with all its keywords merged. A place is held to a list of
+// schemas at once (`allOf`, a reference and what stands beside it, two conjuncts that both describe a property), so merging
+// is only ever putting lists together, and recursion stays where it is.
 
 import { readKeywords } from "./keywords.ts";
-import { ANY_NUMBER, type NumberShape, numberFits } from "./numbers.ts";
-import type { Regex } from "./regex.ts";
+import { ANY_NUMBER, numberFits } from "./numbers.ts";
 import { follow, type JsonSchema, type Located, listOf, locate, refusal } from "./schema.ts";
-import { ANY_STRING, type StringShape, stringFits } from "./strings.ts";
-import { equal, isObject, type JsonType, TYPES, typeOf } from "./values.ts";
-
-/** A place: everything that its value is held to. Empty: any value. */
-export type Place = readonly Located[];
-
-export interface ArrayShape {
-  /** One per schema that says something about items. */
-  conjuncts: { prefix: Located[]; rest: Located | null }[];
-  minItems: number;
-  maxItems: number;
-}
-
-export interface ObjectShape {
-  conjuncts: { properties: Map<string, Located>; patterns: [Regex, Located][]; additional: Located | null }[];
-  required: Set<string>;
-  /** `additionalProperties` or `patternProperties` stands there: keys that no schema names are meant to be written. */
-  open: boolean;
-  /** `properties` stands there: without a word about further keys, none are written. */
-  closed: boolean;
-  /** What keys are held to. */
-  names: Located[];
-  minProperties: number;
-  maxProperties: number;
-}
-
-export interface Shape {
-  types: Set<JsonType>;
-  /** The only values, when an `enum` or `const` lists them. Not all of them need fit the rest of the shape. */
-  values: unknown[] | null;
-  number: NumberShape;
-  string: StringShape;
-  array: ArrayShape;
-  object: ObjectShape;
-  /** The schemas that it comes from, without those that only combine others. */
-  sources: Located[];
-  /** What must not hold besides: the other branches of `oneOf`, and `not`. */
-  excluded: Exclusion[];
-}
-
-export interface Exclusion {
-  place: Place;
-  /** The place and keyword to name when it cannot be enforced. */
-  at: Located;
-  keyword: string;
-}
+import type { ArrayShape, Exclusion, ObjectShape, Place, Shape } from "./shape.ts";
+import { ANY_STRING, stringFits } from "./strings.ts";
+import { equal, isObject, TYPES, typeOf } from "./values.ts";
 
 const ALTERNATIVES_MAX = 256;
 

@@ -15,9 +15,10 @@ import {
   usageOf,
   type WorkerModel,
 } from "@oxbow/contract";
+import { refuseOtherModels } from "@oxbow/worker";
 import { createStopFilter } from "../chat/stop.ts";
-import { refuseOtherModels, refuseTooLong } from "../host.ts";
-import { streamResponse } from "../http.ts";
+import { refuseTooLong } from "../host.ts";
+import { streamResponse } from "../stream.ts";
 import type { Seeing } from "./load.ts";
 import { readMessages } from "./prompt.ts";
 

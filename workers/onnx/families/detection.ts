@@ -13,10 +13,10 @@ import {
   THRESHOLD_DEFAULT,
   unixSeconds,
 } from "@oxbow/contract";
+import { refuseOtherModels, type Served } from "@oxbow/worker";
 import sharp from "sharp";
-import { refuseOtherModels } from "../http.ts";
 import type { DetectInput, DetectOutput } from "./detection-jobs.ts";
-import type { Host, Served } from "./family.ts";
+import type { Host } from "./family.ts";
 
 /** The gateway's bound is lower: this one only keeps nonsense out of memory. */
 const PIXELS_MAX = 268_402_689;

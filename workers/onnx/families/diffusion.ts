@@ -28,14 +28,14 @@ import {
   SSE_HEADERS,
   unixSeconds,
 } from "@oxbow/contract";
-import { errorOf, refuseOtherModels } from "../http.ts";
+import { errorOf, refuseOtherModels, type Served } from "@oxbow/worker";
 import { readJson } from "../weights.ts";
 import type { DenoiseInput, DiffusionInfo, Numbers, TextInput, TextOutput } from "./diffusion-jobs.ts";
 import { createNoise } from "./diffusion-noise.ts";
 import { pixelsOf, putBack, readImage, readMask, type Start, shrinkMask, write } from "./diffusion-pictures.ts";
 import { createSchedule, readScheduler } from "./diffusion-schedule.ts";
 import { createPrompts } from "./diffusion-text.ts";
-import type { Host, Served } from "./family.ts";
+import type { Host } from "./family.ts";
 
 /** For models of which data/models.yaml says nothing. */
 const CARD: DiffusionCard = { steps: { low: 10, medium: 20, high: 40 }, guidance: 7.5 };

@@ -9,11 +9,11 @@ import {
   parseJsonObject,
   shorten,
 } from "@oxbow/contract";
-import { refuseOtherModels } from "../http.ts";
+import { refuseOtherModels, type Served } from "@oxbow/worker";
 import { createBatcher } from "./embeddings-batcher.ts";
 import type { EmbedInfo, EmbedInput, EmbedOutput } from "./embeddings-jobs.ts";
 import { createTokens } from "./embeddings-tokens.ts";
-import type { Host, Served } from "./family.ts";
+import type { Host } from "./family.ts";
 
 export async function openRoutes({ model, folder, options, inference, info }: Host): Promise<Served> {
   const { dimensions } = info as EmbedInfo;

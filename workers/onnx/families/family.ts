@@ -8,6 +8,7 @@
 //    get their turn, so a long answer is made of many jobs.
 
 import type { WorkerModel } from "@oxbow/contract";
+import type { Served } from "@oxbow/worker";
 import type { Inference } from "../inference-thread.ts";
 import type { OnnxOptions } from "../options.ts";
 
@@ -32,9 +33,11 @@ export interface Loaded {
   info: unknown;
 }
 
-/** Input and output travel between threads: plain values and typed arrays. */
-// biome-ignore lint/suspicious/noExplicitAny: each job knows its own input, and the registry holds them all
-export type Job = (input: any, context: JobContext) => Result | Promise<Result>;
+/**
+ * Input and output travel between threads: plain values and typed arrays. Each job knows its own input, which its routes
+ * send; who holds jobs of all kinds can hand none of them anything, and the inference thread says so where it does.
+ */
+export type Job = (input: never, context: JobContext) => Result | Promise<Result>;
 
 export interface Result {
   output: unknown;
@@ -66,26 +69,3 @@ export interface Host {
 
 /** @throws UnusableModel as `loadJobs` */
 export type OpenRoutes = (host: Host) => Promise<Served>;
-
-export interface Served {
-  /** What is answered, by path: always POST. */
-  routes: Record<string, Route>;
-  /** Exact tokens of the prompts of such calls, by path. */
-  counts?: Record<string, (body: Record<string, unknown>) => number | Promise<number>>;
-  /** Added to the metrics of the worker. */
-  samples?(): Sample[];
-}
-
-/**
- * Answers one call. Errors that the caller is to see are thrown as ApiError; anything else becomes an `internal_error`.
- * `request.signal` fires when the caller is gone.
- */
-export type Route = (request: Request) => Promise<Response>;
-
-export interface Sample {
-  type: "gauge" | "counter";
-  /** Without the prefix `oxbow_onnx_`. */
-  name: string;
-  help: string;
-  value: number;
-}

@@ -1,6 +1,8 @@
 // A text in pieces that can be spoken one after the other: sentences, so that the first is heard while the others are made;
 // and of a sentence that goes on and on, parts between its commas or words.
 
+import { isSpeakable } from "@oxbow/contract";
+
 /** Longer pieces are cut: this much is some fifteen seconds of speech, and below what the model reads at once. */
 const CHARACTERS_MAX = 220;
 
@@ -22,5 +24,5 @@ export function piecesOf(text: string): string[] {
     }
     found.push(rest);
   }
-  return found.filter((piece) => /[\p{L}\p{N}]/u.test(piece));
+  return found.filter(isSpeakable);
 }

@@ -3,17 +3,16 @@
 
 import { type Encoder, openEncoder } from "@oxbow/audio";
 import {
-  ApiError,
   parseJsonObject,
   parseSpeechRequest,
+  refuseUnspeakable,
   SPEECH_TYPES,
-  type SpeechRequest,
   SSE_HEADERS,
   speechEvents,
-  unknownVoice,
+  voiceOf,
 } from "@oxbow/contract";
-import { refuseOtherModels } from "../http.ts";
-import type { Host, Served } from "./family.ts";
+import { refuseOtherModels, type Served } from "@oxbow/worker";
+import type { Host } from "./family.ts";
 import type { KokoroInfo, Said, SayAsk } from "./kokoro-jobs.ts";
 import { piecesOf } from "./kokoro-text.ts";
 
@@ -24,23 +23,12 @@ export async function openRoutes({ model, inference, info }: Host): Promise<Serv
   const { voices } = info as KokoroInfo;
   let characters = 0;
 
-  /** By its name, or by what stands behind the letters of language and gender: `heart` for `af_heart`. */
-  function voiceOf({ voice }: SpeechRequest): string {
-    const asked = typeof voice === "string" ? voice : voice.id;
-    const found = voices.find((each) => each === asked) ?? voices.find((each) => each.slice(3) === asked);
-    return found ?? unknownVoice(asked, voices);
-  }
-
   async function speak(request: Request): Promise<Response> {
     const call = parseSpeechRequest(parseJsonObject(await request.bytes()));
     refuseOtherModels(model, call.model);
-    const voice = voiceOf(call);
+    const voice = voiceOf(call, voices);
+    refuseUnspeakable(call);
     const texts = piecesOf(call.input);
-    if (texts.length === 0) {
-      throw new ApiError("invalid_value", "Invalid 'input': there is nothing in it that could be spoken.", {
-        param: "input",
-      });
-    }
     const format = call.response_format ?? "mp3";
     const encoder = await openEncoder(format);
     const gone = new AbortController();

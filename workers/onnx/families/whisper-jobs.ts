@@ -17,7 +17,7 @@ export interface WindowAsk {
   /** ISO 639-1; null: to be found. */
   language: string | null;
   task: "transcribe" | "translate";
-  prompt: number[];
+  prompt: readonly number[];
   /** 0: with second tries where the first one sounds wrong, unless tokens are reported as they come. */
   temperature: number;
   words: boolean;

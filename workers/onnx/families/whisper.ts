@@ -7,6 +7,7 @@ import {
   ApiError,
   AUDIO_SECONDS_FIELD,
   corruptedAudio,
+  languageOf,
   parseTranscriptionForm,
   parseTranslationForm,
   readWrittenForm,
@@ -17,8 +18,8 @@ import {
   transcriptEvents,
   writeTranscript,
 } from "@oxbow/contract";
-import { refuseOtherModels } from "../http.ts";
-import type { Host, Served } from "./family.ts";
+import { refuseOtherModels, type Served } from "@oxbow/worker";
+import type { Host } from "./family.ts";
 import type { HeardWindow, WhisperInfo, WindowAsk } from "./whisper-jobs.ts";
 import { SAMPLE_RATE, WINDOW_SAMPLES } from "./whisper-mel.ts";
 import { createTextStream } from "./whisper-text.ts";
@@ -49,17 +50,6 @@ export async function openRoutes({ model, folder, inference, info }: Host): Prom
     return new ApiError("unsupported_value", text, { param });
   }
 
-  /** @returns ISO 639-1; null: to be found. Names are taken too: `german`. */
-  function languageOf(asked: string | undefined): string | null {
-    if (asked === undefined || languages.length === 0) return null;
-    const name = asked.toLowerCase();
-    const found = languages.find((code) => code === name || nameOf(code) === name || name.startsWith(`${code}-`));
-    if (found) return found;
-    throw new ApiError("invalid_value", `Invalid language '${asked.slice(0, 32)}'. Use an ISO 639-1 code.`, {
-      param: "language",
-    });
-  }
-
   async function hear(request: Request, task: Task): Promise<Response> {
     const form = await readWrittenForm(request);
     const call: TranscriptionRequest = task === "translate" ? parseTranslationForm(form) : parseTranscriptionForm(form);
@@ -82,7 +72,7 @@ export async function openRoutes({ model, folder, inference, info }: Host): Prom
   }
 
   function createHearing(call: TranscriptionRequest, task: Task, pieces: AsyncGenerator<Float32Array>) {
-    const asked = languageOf(call.language);
+    const asked = languages.length === 0 ? null : languageOf(call, languages);
     const words = call.timestamp_granularities?.includes("word") ?? false;
     const given = call.prompt ? tokenizer.encode(` ${call.prompt.trim()}`, { add_special_tokens: false }).ids : [];
     const transcript: Transcript = {
@@ -214,12 +204,6 @@ async function secondsOf(bytes: Uint8Array): Promise<number> {
 
 function granularities(call: TranscriptionRequest) {
   return call.timestamp_granularities ?? (["segment"] as const);
-}
-
-const names = new Intl.DisplayNames(["en"], { type: "language", fallback: "code" });
-
-function nameOf(code: string): string {
-  return (names.of(code) ?? code).toLowerCase();
 }
 
 /** What has been decoded and not yet been heard to its end. */

@@ -1,4 +1,4 @@
-// The worker's HTTP side: finds the route, and answers from the first moment on, also while the model is being loaded.
+// The HTTP side of a worker: finds the route, and answers from the first moment on, also while the model is being loaded.
 
 import {
   ApiError,
@@ -9,12 +9,35 @@ import {
   type WorkerHealth,
   type WorkerModel,
 } from "@oxbow/contract";
-import type { Route, Served } from "./families/family.ts";
-import { errorOf, errorResponse } from "./http.ts";
-import { createMetrics } from "./metrics.ts";
+import { errorOf, errorResponse, type Log, unknownUrl } from "./errors.ts";
+import { createMetrics, type Sample } from "./metrics.ts";
 
-/** The gateway's bound is lower: this one only keeps nonsense out of memory. */
-const BODY_BYTES_MAX = 256 << 20;
+/**
+ * Answers one call. Errors that the caller is to see are thrown as ApiError; anything else becomes an `internal_error`.
+ * `request.signal` fires when the caller is gone.
+ */
+export type Route = (request: Request) => Promise<Response>;
+
+/** What a loaded model answers. */
+export interface Served {
+  /** By path: always POST. */
+  routes: Record<string, Route>;
+  /** Exact tokens of the prompts of such calls, by path. */
+  counts?: Record<string, (body: Record<string, unknown>) => number | Promise<number>>;
+  /** Added to the metrics of the worker. */
+  samples?(): Sample[];
+  /** Tokens of prompt and answer together that a request really has; absent: those of the catalogue. */
+  contextTokens?: number;
+}
+
+export interface ServerOptions {
+  /** Path of the unix socket, which is free. */
+  socket: string;
+  model: WorkerModel;
+  /** Names of metrics begin with it: `oxbow_<program>_`. */
+  program: string;
+  log: Log;
+}
 
 export interface WorkerServer {
   /** 0 to 1, while the model is being loaded. */
@@ -25,34 +48,43 @@ export interface WorkerServer {
   drain(): Promise<void>;
 }
 
-/** @param socket path of the unix socket, which is free */
-export function serve(socket: string, model: WorkerModel, log: (line: string) => void): WorkerServer {
+/** The gateway's bound is lower: this one only keeps nonsense out of memory. */
+const BODY_BYTES_MAX = 256 << 20;
+
+export function serve({ socket, model, program, log }: ServerOptions): WorkerServer {
   let served: Served | null = null;
   let progress = 0;
   let draining = false;
-  const metrics = createMetrics();
+  const metrics = createMetrics(program);
   const startedAt = Math.floor(Date.now() / 1000);
 
-  async function route(request: Request): Promise<Response> {
+  async function answer(request: Request): Promise<Response> {
     const path = new URL(request.url).pathname;
     if (request.method === "POST") return call(request, path);
-    if (request.method === "GET" && path === "/health") return Response.json(health());
-    if (request.method === "GET" && path === "/metrics") {
-      return new Response(metrics.render(served?.samples?.() ?? []), { headers: { "content-type": METRICS_TYPE } });
+    if (request.method !== "GET") return errorResponse(unknownUrl(request.method, path));
+    switch (path) {
+      case "/health":
+        return Response.json(health());
+      case "/metrics":
+        return new Response(metrics.render(served?.samples?.() ?? []), { headers: { "content-type": METRICS_TYPE } });
+      case "/v1/models":
+        return Response.json({ object: "list", data: [modelObject()] });
+      default:
+        return errorResponse(unknownUrl("GET", path));
     }
-    if (request.method === "GET" && path === "/v1/models")
-      return Response.json({ object: "list", data: [modelObject()] });
-    return errorResponse(unknownUrl(request.method, path));
   }
 
   function health(): WorkerHealth {
-    return served ? { state: "warm", progress: 1 } : { state: "loading", progress };
+    if (!served) return { state: "loading", progress };
+    const { contextTokens } = served;
+    return { state: "warm", progress: 1, ...(contextTokens !== undefined && { contextTokens }) };
   }
 
   function modelObject() {
     const { id, capabilities, aliases } = model;
-    const state = health().state;
-    return { id, object: "model", created: startedAt, owned_by: "oxbow", capabilities, aliases, state };
+    const context_window = served?.contextTokens ?? model.contextTokens;
+    const { state } = health();
+    return { id, object: "model", created: startedAt, owned_by: "oxbow", context_window, capabilities, aliases, state };
   }
 
   async function call(request: Request, path: string): Promise<Response> {
@@ -74,7 +106,7 @@ export function serve(socket: string, model: WorkerModel, log: (line: string) =>
     }
   }
 
-  /** @throws ApiError `shutting_down`, `model_not_ready`, `unknown_url` */
+  /** @throws ApiError `shutting_down`, `model_not_ready`, `unknown_url`; `unsupported_value` for what other models answer */
   function routeOf(path: string): Route {
     if (draining) throw new ApiError("shutting_down", "The worker is shutting down. Please try again.");
     if (!served) {
@@ -93,8 +125,9 @@ export function serve(socket: string, model: WorkerModel, log: (line: string) =>
   const server = Bun.serve({
     unix: socket,
     ...NEVER_IDLE,
+    development: false,
     maxRequestBodySize: BODY_BYTES_MAX,
-    fetch: route,
+    fetch: answer,
     error: (thrown) => errorResponse(errorOf(thrown, log)),
   });
 
@@ -118,10 +151,6 @@ async function count(request: Request, counts: NonNullable<Served["counts"]>): P
   if (!counting) throw new ApiError("unknown_url", `No prompts of ${path.slice(0, 128)} are counted here.`);
   const tokens = await counting(parseJsonObject(await request.bytes()));
   return Response.json({ prompt_tokens: tokens } satisfies PromptCount);
-}
-
-function unknownUrl(method: string, path: string): ApiError {
-  return new ApiError("unknown_url", `Invalid URL (${method} ${path.slice(0, 128)})`);
 }
 
 /**

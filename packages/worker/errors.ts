@@ -1,9 +1,18 @@
-// What all routes of the worker share: errors as the envelope.
+// Errors of a worker: what the caller sees of what was thrown, the refusals that every worker knows, and the one error that
+// means: this model will never be served, however often one tries.
 
 import { ApiError, errorBody, retryHeaders, type WorkerModel } from "@oxbow/contract";
 
+/** One line to standard error, where the fleet reads it. */
+export type Log = (line: string) => void;
+
+/** Why a model can never be loaded: the rest of a sentence that begins with its name, for the operator. */
+export class UnusableModel extends Error {
+  override readonly name = "UnusableModel";
+}
+
 /** Anything thrown, as what the client sees. What is not for clients goes to `log`. */
-export function errorOf(thrown: unknown, log: (line: string) => void): ApiError {
+export function errorOf(thrown: unknown, log: Log): ApiError {
   if (thrown instanceof ApiError) {
     if (thrown.cause !== undefined) log(`${thrown.row}: ${String(thrown.cause)}`);
     return thrown;
@@ -21,4 +30,8 @@ export function refuseOtherModels(model: WorkerModel, asked: string): void {
   if (asked === model.id || model.aliases.includes(asked)) return;
   const text = `The model \`${asked.slice(0, 128)}\` does not exist or you do not have access to it.`;
   throw new ApiError("model_not_found", text);
+}
+
+export function unknownUrl(method: string, path: string): ApiError {
+  return new ApiError("unknown_url", `Invalid URL (${method} ${path.slice(0, 128)})`);
 }

@@ -3,10 +3,12 @@
 import { afterAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { ErrorBody, WorkerModel } from "@oxbow/contract";
+import { serve } from "@oxbow/worker";
 import { tinyScripted } from "./fixtures.ts";
+import type { Host } from "./host.ts";
 import type { Native, NativeContext } from "./native.ts";
+import { openRoutes } from "./routes.ts";
 import { createScheduler } from "./scheduler.ts";
-import { serve } from "./server.ts";
 import { loadHere, temporaryDirectory } from "./testing.ts";
 
 const directory = temporaryDirectory();
@@ -28,7 +30,8 @@ async function serveWith(decode: (context: NativeContext) => Promise<void>) {
   });
   const lines: string[] = [];
   const log = (line: string) => lines.push(line);
-  serve(socket, model, log).open({ model, loaded, scheduler, slots: 1, randomSeed: () => 1, log });
+  const host: Host = { model, loaded, scheduler, slots: 1, randomSeed: () => 1, log };
+  serve({ socket, model, program: "llama", log }).open(openRoutes(host));
   const ask = () =>
     fetch("http://worker/v1/chat/completions", {
       method: "POST",

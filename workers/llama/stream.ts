@@ -1,10 +1,8 @@
-// What all endpoints of the worker share: errors as the envelope, and answers as a stream of events.
+// Answers as a stream of events: when it begins, what ends it, and how far a reader may fall behind.
 
 import {
-  ApiError,
   errorBody,
   inBandError,
-  retryHeaders,
   SSE_DONE,
   SSE_HEADERS,
   SSE_KEEPALIVE,
@@ -12,20 +10,7 @@ import {
   USAGE_FIELD,
   usageComment,
 } from "@oxbow/contract";
-
-/** Anything thrown, as what the client sees. What is not for clients goes to `log`. */
-export function errorOf(thrown: unknown, log: (line: string) => void): ApiError {
-  if (thrown instanceof ApiError) {
-    if (thrown.cause !== undefined) log(`${thrown.row}: ${String(thrown.cause)}`);
-    return thrown;
-  }
-  log(`unexpected: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`);
-  return new ApiError("internal_error", "The worker failed while it processed your request. Please try again.");
-}
-
-export function errorResponse(error: ApiError): Response {
-  return Response.json(errorBody(error), { status: error.kind.status, headers: retryHeaders(error) });
-}
+import { errorOf } from "@oxbow/worker";
 
 /** Bytes that may wait for a slow reader. A whole answer of most models fits, so only a stuck reader gets here. */
 const UNREAD_BYTES_MAX = 16 << 20;
