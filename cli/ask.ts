@@ -70,10 +70,44 @@ const CALL_MS_MAX = 600_000;
  */
 export async function askCall<T>(path: string, body: FormData | object, asker: Asker, env: Env): Promise<T> {
   const response = await postCall(path, body, asker, env);
-  const answer: unknown = await response.json().catch(() => undefined);
+  const text = await textOf(response);
+  const answer: unknown = jsonIn(text);
   if (typeof answer === "object" && answer !== null) return answer as T;
   throw new CommandError(`What answers at ${response.url} is no Oxbow server (${response.status}).`);
 }
+
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // whoever asked for JSON says what it means
+  }
+}
+
+/** All of an answer. @throws CommandError when it breaks off */
+export async function textOf(response: Response): Promise<string> {
+  return await response.text().catch((cause: unknown) => {
+    throw brokenOff(cause);
+  });
+}
+
+/** An answer as it comes. @throws CommandError when it breaks off */
+export async function* piecesOf(response: Response): AsyncGenerator<Uint8Array> {
+  try {
+    yield* response.body ?? [];
+  } catch (cause) {
+    throw brokenOff(cause);
+  }
+}
+
+function brokenOff(cause: unknown): CommandError {
+  // What the caller broke off himself.
+  if (cause instanceof CommandError) return cause;
+  const late = cause instanceof Error && cause.name === "TimeoutError";
+  return new CommandError(late ? LATE : "The server broke off before the end of its answer. Try again.");
+}
+
+const LATE = `The server has not ended its answer within ${CALL_MS_MAX / 60_000} minutes.`;
 
 /** The same for answers that are no JSON. @throws CommandError as `askList` */
 export async function postCall(
@@ -81,14 +115,23 @@ export async function postCall(
   body: FormData | object,
   asker: Asker,
   env: Env,
-  signal = AbortSignal.timeout(CALL_MS_MAX),
+  signal?: AbortSignal,
 ): Promise<Response> {
+  const timeout = AbortSignal.timeout(CALL_MS_MAX);
   const key = keyOf(asker, env);
   const baseUrl = await baseUrlOf(asker.url, env);
   const form = body instanceof FormData;
   const headers = { authorization: `Bearer ${key}`, ...(form ? {} : { "content-type": "application/json" }) };
-  const init: RequestInit = { method: "POST", headers, body: form ? body : JSON.stringify(body), signal };
-  const response = await fetch(baseUrl + path, init).catch(() => {
+  const init: RequestInit = {
+    method: "POST",
+    headers,
+    body: form ? body : JSON.stringify(body),
+    signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+  };
+  const response = await fetch(baseUrl + path, init).catch((cause: { name?: string; code?: string }) => {
+    if (signal?.aborted) throw signal.reason;
+    // Somebody was there, and is gone.
+    if (cause.name === "TimeoutError" || cause.code === "ECONNRESET") throw brokenOff(cause);
     throw unreachable(baseUrl);
   });
   if (response.ok) return response;

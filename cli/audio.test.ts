@@ -76,3 +76,25 @@ test("speak -o - is standard output, as everywhere, and a place that cannot be w
   ]);
   expect(nowhere.err).not.toContain("    at ");
 });
+
+test("speak --json names the file, what is in it and how much", async () => {
+  const file = join(folder, "named.opus");
+  const { code, out, err } = await run(["speak", "Hello.", "-o", file, "--json"]);
+  expect([code, err]).toEqual([0, ""]);
+  expect(JSON.parse(out)).toEqual({ file, format: "opus", bytes: readFileSync(file).length });
+});
+
+test.each([
+  [["transcribe", "-"], "Standard input is empty."],
+  [["transcribe", wav, "--words"], "--words goes with --json"],
+  [["transcribe", wav, "--stream", "--json"], "--stream prints text"],
+  [["transcribe", wav, "--translate", "--stream"], "--translate goes with none of"],
+  [["speak", " ", "-o", "x.mp3"], "The text is empty"],
+  [["speak", "-o", "x.mp3"], "Standard input is empty."],
+  [["speak", "Hello.", "--json"], "Standard output takes the sound and nothing else"],
+])("%p is a wrong command line", async (args, line) => {
+  const { code, out, err } = await run(args);
+  expect([code, out]).toEqual([2, ""]);
+  expect(err).toContain(line);
+  expect(err.trim().split("\n")).toHaveLength(1);
+});

@@ -83,6 +83,8 @@ test("an image is changed, with a mask", async () => {
 
 test.each([
   [["x", "-o", "image.gif"], 2, "images are written as .png, .jpg or .webp"],
+  [["-o", "a.png"], 2, "Standard input is empty."],
+  [[" ", "-o", "a.png"], 2, "The prompt is empty"],
   [["x", "-n", "2"], 2, "Standard output takes one image"],
   [["x", "-o", "a.png", "--mask", "m.png"], 2, "--mask belongs to --edit"],
   [["x", "-o", "a.png", "--edit", "/nothing/here.png"], 2, "there is no such file"],

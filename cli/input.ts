@@ -20,11 +20,27 @@ export async function* linesIn(): AsyncGenerator<string> {
  * @throws CommandError naming what cannot be read
  */
 export async function bytesOf(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  if (path === "-") return pipedIn();
   try {
-    return (await (path === "-" ? Bun.stdin : Bun.file(path)).bytes()) as Uint8Array<ArrayBuffer>;
+    return (await Bun.file(path).bytes()) as Uint8Array<ArrayBuffer>;
   } catch (cause) {
     const code = (cause as { code?: string }).code;
     const why = code === "ENOENT" ? "there is no such file" : `it cannot be read (${code ?? cause})`;
     throw new CommandError(`${path}: ${why}.`, EXIT.usage);
   }
+}
+
+/** @throws CommandError when nothing is piped in */
+async function pipedIn(): Promise<Uint8Array<ArrayBuffer>> {
+  if (process.stdin.isTTY) throw new CommandError("Standard input is a terminal: pipe something in.", EXIT.usage);
+  const bytes = (await Bun.stdin.bytes()) as Uint8Array<ArrayBuffer>;
+  if (bytes.length === 0) throw new CommandError("Standard input is empty.", EXIT.usage);
+  return bytes;
+}
+
+/** A text that is piped in, without white space around it. @throws CommandError when there is none */
+export async function textIn(): Promise<string> {
+  const text = new TextDecoder().decode(await pipedIn()).trim();
+  if (text === "") throw new CommandError("Standard input is empty.", EXIT.usage);
+  return text;
 }

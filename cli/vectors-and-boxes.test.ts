@@ -41,7 +41,7 @@ test("embed prints a line of numbers for each text, and nothing else", async () 
 test("embed reads lines from a pipe, more than one call holds, and leaves out empty ones", async () => {
   const texts = Array.from({ length: 150 }, (_, at) => (at === 70 ? "" : `text ${at}`));
   const { code, out, err } = await call(["embed", "--json"], texts.join("\r\n"));
-  expect([code, err]).toEqual([0, "Line 71 is empty: left out.\n"]);
+  expect([code, err]).toEqual([0, "Line 71 (index 70) is empty: left out.\n"]);
   const rows = out
     .trimEnd()
     .split("\n")
@@ -116,5 +116,10 @@ test.each<[string, string[], number, string]>([
 test("without a key, without a server, and without texts", async () => {
   expect(await oxbow(folder, ["embed", "a"], { OXBOW_BASE_URL: server.url })).toMatchObject({ code: 1 });
   expect((await oxbow(folder, ["embed", "a"], { ...reach, OXBOW_BASE_URL: "http://127.0.0.1:1/v1" })).code).toBe(3);
-  expect(await call(["embed"])).toEqual({ code: 0, out: "", err: "" });
+  const nothing = "oxbow: Standard input holds no text to embed.\n";
+  expect(await call(["embed"])).toEqual({ code: 2, out: "", err: nothing });
+  expect(await call(["embed"], "\n")).toMatchObject({ code: 2, out: "", err: expect.stringContaining(nothing) });
+  const empty = "oxbow: Text 2 is empty: there is nothing to embed.\n";
+  expect(await call(["embed", "a", ""])).toEqual({ code: 2, out: "", err: empty });
+  expect(await call(["detect", "-"])).toEqual({ code: 2, out: "", err: "oxbow: Standard input is empty.\n" });
 });

@@ -185,6 +185,19 @@ export async function start(options: StartOptions): Promise<void> {
         remaining: quota?.remaining ?? null,
       };
     },
+    usageLimits: (caller) => {
+      const limits = admission.limitsOf(caller);
+      return {
+        requests_per_day: limits.requestsPerDay,
+        requests_per_minute: limits.requestsPerMinute,
+        input_tokens_max: limits.inputTokensMax,
+        output_tokens_max: limits.outputTokensMax,
+        audio_seconds_max: limits.audioSecondsMax,
+        image_pixels_max: limits.imagePixelsMax,
+        speech_characters_max: limits.speechCharactersMax,
+        concurrency_max: limits.concurrencyMax,
+      };
+    },
     models: config.models,
     memoryBytes: freeBytes,
     limits: config.limits,

@@ -20,7 +20,7 @@ export interface Report {
   model(status: ModelStatus): void;
   /** Says what the line that follows on standard output is. */
   firstKey(): void;
-  ready(baseUrl: string, model: { id: string; category: string } | undefined): void;
+  ready(baseUrl: string, model: FirstModel | undefined): void;
   say(text: string): void;
 }
 
@@ -76,37 +76,50 @@ export function createReport(write: (text: string) => void, live: boolean): Repo
     firstKey: () => line("  Your first API key, shown this once (keep it as OXBOW_API_KEY):"),
     ready: (baseUrl, model) => {
       line(`\nReady at ${baseUrl}\n`);
-      const call = model && FIRST_CALLS[model.category]?.(model.id);
+      const call = model && firstCallOf(model);
       if (call) line(`${curl(baseUrl, call)}\n`);
     },
     say: line,
   };
 }
 
-interface FirstCall {
-  path: string;
-  body: string;
+export interface FirstModel {
+  id: string;
+  capabilities: readonly string[];
+  speech?: { voices: readonly string[] };
 }
 
-const hello = (model: string): FirstCall => ({
-  path: "/chat/completions",
-  body: `{"model": "${model}", "messages": [{"role": "user", "content": "Hello!"}]}`,
-});
+/** What to try first: how curl is told, line by line behind the address. */
+type FirstCall = [path: string, ...told: string[]];
 
-/** What to try first, by category. Those without a row want a file, or give one. */
-const FIRST_CALLS: Record<string, (model: string) => FirstCall> = {
-  chat: hello,
-  code: hello,
-  vision: hello,
-  embeddings: (model) => ({ path: "/embeddings", body: `{"model": "${model}", "input": "Hello!"}` }),
+const KEY = `-H "Authorization: Bearer $OXBOW_API_KEY"`;
+
+/** By ability; whoever has none of these writes. */
+const FIRST_CALLS: Record<string, (model: FirstModel) => FirstCall> = {
+  embeddings: ({ id }) => ["/embeddings", ...json(`{"model": "${id}", "input": "Hello!"}`)],
+  transcription: ({ id }) => ["/audio/transcriptions", KEY, `-F model=${id} -F file=@recording.mp3`],
+  speech: ({ id, speech }) => [
+    "/audio/speech",
+    ...json(`{"model": "${id}", "voice": "${speech?.voices[0] ?? "alloy"}", "input": "Hello!"}`),
+    "-o hello.mp3",
+  ],
+  image_generation: ({ id }) => ["/images/generations", ...json(`{"model": "${id}", "prompt": "a lighthouse"}`)],
+  detection: ({ id }) => ["/images/detections", KEY, `-F model=${id} -F image=@photo.jpg`],
 };
 
-function curl(baseUrl: string, { path, body }: FirstCall): string {
-  return [
-    `  curl ${baseUrl}${path} \\`,
-    `    -H "Authorization: Bearer $OXBOW_API_KEY" -H "Content-Type: application/json" \\`,
-    `    -d '${body}'`,
-  ].join("\n");
+function firstCallOf(model: FirstModel): FirstCall {
+  const ability = Object.keys(FIRST_CALLS).find((each) => model.capabilities.includes(each));
+  if (ability !== undefined) return FIRST_CALLS[ability]!(model);
+  const hello = `{"model": "${model.id}", "messages": [{"role": "user", "content": "Hello!"}]}`;
+  return ["/chat/completions", ...json(hello)];
+}
+
+function json(body: string): string[] {
+  return [`${KEY} -H "Content-Type: application/json"`, `-d '${body}'`];
+}
+
+function curl(baseUrl: string, [path, ...told]: FirstCall): string {
+  return `  ${[`curl ${baseUrl}${path}`, ...told].join(" \\\n    ")}`;
 }
 
 function inMegabytes(bytes: number): string {

@@ -3,6 +3,7 @@
 import type { Detection, DetectionAnswer } from "@oxbow/contract";
 import { type Command, InvalidArgumentError } from "commander";
 import { type Asker, askCall, modelFor } from "../ask.ts";
+import { CommandError } from "../exit.ts";
 import type { Env } from "../home.ts";
 import { bytesOf } from "../input.ts";
 import { print, printJson, printTable, say } from "../output.ts";
@@ -45,13 +46,26 @@ async function detect(image: string, options: DetectOptions, env: Env): Promise<
     env,
   );
   if (output !== undefined) {
-    await writeBoxes(bytes ?? (await (await fetch(image)).bytes()), answer, output);
+    await writeBoxes(bytes ?? (await imageAt(image)), answer, output);
     say(`${answer.data.length} boxes are drawn in ${output}.`);
   }
   if (json) printJson(answer);
   else if (answer.data.length > 0) printTable(["LABEL", "SCORE", "X", "Y", "WIDTH", "HEIGHT"], answer.data.map(rowOf));
   else print("nothing found");
 }
+
+/** What the server has looked at, once more: the boxes are drawn here. */
+async function imageAt(address: string): Promise<Uint8Array> {
+  try {
+    const answer = await fetch(address, { signal: AbortSignal.timeout(FETCH_MS_MAX) });
+    if (answer.ok) return await answer.bytes();
+  } catch {
+    // nobody there, or it broke off: it is the same to whoever wanted the boxes drawn
+  }
+  throw new CommandError(`${address} cannot be fetched from here, so the boxes are not drawn.`);
+}
+
+const FETCH_MS_MAX = 30_000;
 
 async function bodyOf(image: string, bytes: Uint8Array<ArrayBuffer> | null, options: DetectOptions, env: Env) {
   const { threshold, max, classes } = options;

@@ -40,22 +40,28 @@ async function embed(texts: string[], options: EmbedOptions, env: Env): Promise<
   if (texts.length === 0 && process.stdin.isTTY) {
     throw new CommandError("Give texts, or pipe in lines: oxbow embed < texts.txt", EXIT.usage);
   }
-  const model = await modelFor("embeddings", options.model, options, env);
+  // No model has a vector for nothing.
+  const empty = texts.indexOf("");
+  if (empty >= 0) throw new CommandError(`Text ${empty + 1} is empty: there is nothing to embed.`, EXIT.usage);
+  let model: string | undefined;
   let index = 0;
   let waiting: { index: number; text: string }[] = [];
   const send = async () => {
     const batch = waiting;
     waiting = [];
-    if (batch.length > 0) await embedBatch(batch, model, options, env);
+    if (batch.length === 0) return;
+    model ??= await modelFor("embeddings", options.model, options, env);
+    await embedBatch(batch, model, options, env);
   };
   for await (const text of texts.length > 0 ? texts : linesIn()) {
-    // No model has a vector for nothing; its line keeps its number.
+    // A line that is left out keeps its number.
     if (text !== "") waiting.push({ index, text });
-    else say(`Line ${index + 1} is empty: left out.`);
+    else say(`Line ${index + 1} (index ${index}) is empty: left out.`);
     index++;
     if (waiting.length === BATCH) await send();
   }
   await send();
+  if (model === undefined) throw new CommandError("Standard input holds no text to embed.", EXIT.usage);
 }
 
 async function embedBatch(

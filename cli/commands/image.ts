@@ -5,8 +5,8 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Asker, askCall, modelFor } from "../ask.ts";
 import { CommandError, EXIT } from "../exit.ts";
 import type { Env } from "../home.ts";
-import { bytesOf } from "../input.ts";
-import { printJson, say } from "../output.ts";
+import { bytesOf, textIn } from "../input.ts";
+import { printJson, say, writeFile } from "../output.ts";
 import { countOf } from "../values.ts";
 
 interface ImageOptions extends Asker {
@@ -61,7 +61,9 @@ async function image(words: string[], options: ImageOptions, env: Env): Promise<
   for (const [at, { b64_json }] of (answer.data ?? []).entries()) {
     if (!b64_json) throw new CommandError("The server answered with something that holds no image.");
     const file = n === 1 ? output : numbered(output, at + 1);
-    await write(file, Buffer.from(b64_json, "base64"));
+    const bytes = Buffer.from(b64_json, "base64");
+    if (file === "-") await Bun.write(Bun.stdout, bytes);
+    else await writeFile(file, inOnePiece(bytes));
     files.push(file);
   }
   if (json) printJson({ model, files, size: answer.size, usage: answer.usage });
@@ -69,10 +71,14 @@ async function image(words: string[], options: ImageOptions, env: Env): Promise<
 }
 
 async function promptOf(words: string[], edit: string | undefined): Promise<string> {
-  if (words.length > 0) return words.join(" ");
+  if (words.length > 0) {
+    const prompt = words.join(" ").trim();
+    if (prompt === "") throw wrong("The prompt is empty: say what to paint.");
+    return prompt;
+  }
   if (process.stdin.isTTY || edit === "-")
     throw wrong('Say what to paint: oxbow image "a lighthouse at night" -o image.png');
-  return (await Bun.stdin.text()).trim();
+  return await textIn();
 }
 
 async function formOf(fields: Record<string, unknown>, edit: string, mask: string | undefined): Promise<FormData> {
@@ -96,12 +102,8 @@ function numbered(output: string, at: number): string {
   return output.replace(/(\.\w+)$/, `-${at}$1`);
 }
 
-async function write(file: string, bytes: Buffer): Promise<void> {
-  try {
-    await Bun.write(file === "-" ? Bun.stdout : file, bytes);
-  } catch (cause) {
-    throw new CommandError(`${file}: it cannot be written (${(cause as { code?: string }).code ?? cause}).`);
-  }
+async function* inOnePiece(bytes: Buffer): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }
 
 function wrong(text: string): CommandError {

@@ -1,13 +1,12 @@
 // `oxbow speak`: a text as speech, into a file or a pipe, as it is made.
 
-import { open, rename, rm } from "node:fs/promises";
 import { SPEECH_FORMATS, type SpeechFormat } from "@oxbow/contract";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { type Asker, modelFor, postCall } from "../ask.ts";
+import { type Asker, modelFor, piecesOf, postCall } from "../ask.ts";
 import { CommandError, EXIT } from "../exit.ts";
 import type { Env } from "../home.ts";
-import { bytesOf } from "../input.ts";
-import { say } from "../output.ts";
+import { textIn } from "../input.ts";
+import { printJson, say, writeFile } from "../output.ts";
 
 interface SpeakOptions extends Asker {
   model?: string;
@@ -16,6 +15,7 @@ interface SpeakOptions extends Asker {
   speed?: number;
   instructions?: string;
   output?: string;
+  json?: boolean;
 }
 
 export function addSpeak(program: Command, env: Env): void {
@@ -33,11 +33,12 @@ export function addSpeak(program: Command, env: Env): void {
     .option("--instructions <text>", "how to say it, with models that can be told")
     .option("--url <url>", "base URL of the server (OXBOW_BASE_URL, or where `oxbow up` would listen)")
     .option("--key <key>", "API key; the environment (OXBOW_API_KEY) keeps it out of the shell's history")
+    .option("--json", "print the name of the file, its format and its bytes as JSON")
     .action((text: string | undefined, options: SpeakOptions) => speak(text, options, env));
 }
 
 async function speak(text: string | undefined, options: SpeakOptions, env: Env): Promise<void> {
-  const { voice, speed, instructions } = options;
+  const { voice, speed, instructions, json } = options;
   const output = options.output ?? (process.stdout.isTTY ? undefined : "-");
   if (text === undefined && process.stdin.isTTY) {
     throw new CommandError("Give a text, or pipe one in: oxbow speak < text.txt", EXIT.usage);
@@ -48,20 +49,29 @@ async function speak(text: string | undefined, options: SpeakOptions, env: Env):
       EXIT.usage,
     );
   }
+  if (output === "-" && json) {
+    throw new CommandError("Standard output takes the sound and nothing else: name a file with -o.", EXIT.usage);
+  }
+  if (text?.trim() === "") throw new CommandError("The text is empty: there is nothing to say.", EXIT.usage);
   const format = options.format ?? formatOf(output);
-  const input = text ?? new TextDecoder().decode(await bytesOf("-")).trim();
+  const input = text ?? (await textIn());
   const body = {
     ...{ model: await modelFor("speech", options.model, options, env), input, voice, response_format: format },
     ...(speed === undefined ? {} : { speed }),
     ...(instructions === undefined ? {} : { instructions }),
   };
-  const answer = await postCall("/audio/speech", body, options, env);
+  const interrupted = new AbortController();
+  const stop = () => interrupted.abort(new CommandError("Interrupted.", EXIT.interrupted));
+  process.once("SIGINT", stop).once("SIGTERM", stop);
+  const answer = await postCall("/audio/speech", body, options, env, interrupted.signal);
+  const pieces = piecesOf(answer);
   if (output === "-") {
-    for await (const piece of answer.body ?? []) await write(piece);
+    for await (const piece of pieces) await write(piece);
     return;
   }
-  const bytes = await save(answer, output);
-  say(`${output}: ${bytes} bytes of ${format}.`);
+  const bytes = await writeFile(output, pieces);
+  if (json) printJson({ file: output, format, bytes });
+  else say(`${output}: ${bytes} bytes of ${format}.`);
 }
 
 function write(piece: Uint8Array): Promise<void> {
@@ -69,28 +79,6 @@ function write(piece: Uint8Array): Promise<void> {
     if (process.stdout.write(piece)) resolve();
     else process.stdout.once("drain", () => resolve());
   });
-}
-
-/** A file that is there is whole. @returns its bytes */
-async function save(answer: Response, output: string): Promise<number> {
-  const part = `${output}.part`;
-  const file = await open(part, "w").catch((cause: Error) => {
-    throw new CommandError(`${output}: it cannot be written (${(cause as NodeJS.ErrnoException).code}).`);
-  });
-  let size = 0;
-  try {
-    for await (const piece of answer.body ?? []) {
-      await file.write(piece);
-      size += piece.length;
-    }
-    await file.close();
-    await rename(part, output);
-  } catch (cause) {
-    await file.close().catch(() => {});
-    await rm(part, { force: true });
-    throw new CommandError(`The speech broke off, and nothing was written: ${(cause as Error).message}`);
-  }
-  return size;
 }
 
 /** @throws CommandError for an ending that is no format */

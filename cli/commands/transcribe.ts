@@ -3,10 +3,11 @@
 import { basename } from "node:path";
 import { createSseReader } from "@oxbow/contract";
 import { type Command, Option } from "commander";
-import { type Asker, modelFor, postCall } from "../ask.ts";
-import { CommandError } from "../exit.ts";
+import { type Asker, modelFor, piecesOf, postCall, textOf } from "../ask.ts";
+import { CommandError, EXIT } from "../exit.ts";
 import type { Env } from "../home.ts";
 import { bytesOf } from "../input.ts";
+import { printJson } from "../output.ts";
 
 interface TranscribeOptions extends Asker {
   model?: string;
@@ -38,16 +39,18 @@ export function addTranscribe(program: Command, env: Env): void {
 
 async function transcribe(file: string, options: TranscribeOptions, env: Env): Promise<void> {
   const { language, prompt, words, translate, stream } = options;
+  const json = options.json || options.format === "json";
   if (translate && (language || words || stream)) {
-    throw new CommandError("--translate goes with none of --language, --words and --stream.");
+    throw wrong("--translate goes with none of --language, --words and --stream.");
   }
+  if (words && !json) throw wrong("--words goes with --json, which says when each word is said.");
+  if (stream && (json || options.format !== "text")) throw wrong("--stream prints text: it goes with no other format.");
   const bytes = await bytesOf(file);
   const ability = translate ? "translation" : "transcription";
   const form = new FormData();
   form.append("model", await modelFor(ability, options.model, options, env));
   // The server goes by the bytes; a pipe has no name that could say otherwise.
   form.append("file", new File([bytes], file === "-" ? "audio" : basename(file)));
-  const json = options.json || options.format === "json";
   const format = json ? "verbose_json" : options.format;
   form.append("response_format", stream ? "text" : format);
   if (language !== undefined) form.append("language", language);
@@ -56,14 +59,18 @@ async function transcribe(file: string, options: TranscribeOptions, env: Env): P
   if (words) for (const each of ["segment", "word"]) form.append("timestamp_granularities[]", each);
   const answer = await postCall(`/audio/${ability}s`, form, options, env);
   if (stream) await printAsItComes(answer);
-  else if (json) process.stdout.write(`${JSON.stringify(await answer.json(), null, 2)}\n`);
-  else process.stdout.write(await answer.text());
+  else if (json) printJson(JSON.parse(await textOf(answer)));
+  else process.stdout.write(await textOf(answer));
+}
+
+function wrong(text: string): CommandError {
+  return new CommandError(text, EXIT.usage);
 }
 
 async function printAsItComes(answer: Response): Promise<void> {
   const reader = createSseReader();
   let done = false;
-  for await (const piece of answer.body ?? []) {
+  for await (const piece of piecesOf(answer)) {
     for (const { data } of reader.push(piece)) {
       if (data === "[DONE]") continue;
       const event = JSON.parse(data) as { type?: string; delta?: string; error?: { message: string } };
@@ -72,6 +79,6 @@ async function printAsItComes(answer: Response): Promise<void> {
       done ||= event.type === "transcript.text.done";
     }
   }
-  process.stdout.write("\n");
-  if (!done) throw new CommandError("The server broke off before the end.");
+  if (done) process.stdout.write("\n");
+  else throw new CommandError("The server broke off before the end.");
 }

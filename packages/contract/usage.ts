@@ -53,6 +53,22 @@ export interface UsageToday {
   resets_at: number;
 }
 
+/** What holds for the account: its plan's numbers, or those of its contract. null: no limit. */
+export interface UsageLimits {
+  /** Plan and version, `pro@2026`. */
+  plan: string;
+  requests_per_day: number | null;
+  requests_per_minute: number | null;
+  /** Of one call. */
+  input_tokens_max: number | null;
+  output_tokens_max: number | null;
+  audio_seconds_max: number | null;
+  image_pixels_max: number | null;
+  speech_characters_max: number | null;
+  /** Calls at the same time. */
+  concurrency_max: number | null;
+}
+
 export interface UsageList {
   object: "list";
   data: UsageObject[] | UsageSum[];
@@ -60,6 +76,7 @@ export interface UsageList {
   last_id: string | null;
   has_more: boolean;
   today: UsageToday;
+  limits: UsageLimits;
 }
 
 /** What sums can be made by. */

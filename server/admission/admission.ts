@@ -8,7 +8,7 @@ import { createLimits, type LimitsOptions, type Reservation, type RuleName } fro
 import { checkCall, checkMeasures, type Length, type Size } from "./plan-rules.ts";
 import { createQueues, type QueuesOptions, type Seat } from "./queues.ts";
 import { limitReached, type Random } from "./refusals.ts";
-import { type Caller, type Measure, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
+import { type Caller, limitsIn, type Measure, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
 
 export type { Reservation } from "./limits.ts";
 export type { ModelQueue, Seat } from "./queues.ts";
@@ -157,6 +157,9 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
 
     /** How the caller stands, in numbers. */
     state: (caller: Caller) => limits.state(rulesOf(termsOf(caller, plans(), now()), 1)),
+
+    /** What holds for the caller's account. */
+    limitsOf: (caller: Caller) => limitsIn(termsOf(caller, plans(), now())),
 
     /** Lets those who wait for `model` go, as far as there are slots. To be called whenever one becomes free. */
     pump: queues.pump,

@@ -3,15 +3,20 @@
 import type { Model, Plan } from "../config.ts";
 import type { Rules } from "./limits.ts";
 
-export type LimitName =
-  | "requestsPerDay"
-  | "requestsPerMinute"
-  | "inputTokensMax"
-  | "outputTokensMax"
-  | "audioSecondsMax"
-  | "imagePixelsMax"
-  | "speechCharactersMax"
-  | "concurrencyMax";
+const LIMIT_NAMES = [
+  "requestsPerDay",
+  "requestsPerMinute",
+  "inputTokensMax",
+  "outputTokensMax",
+  "audioSecondsMax",
+  "imagePixelsMax",
+  "speechCharactersMax",
+  "concurrencyMax",
+] as const satisfies (keyof Plan)[];
+
+export type LimitName = (typeof LIMIT_NAMES)[number];
+/** null: no limit. */
+export type Limits = Record<LimitName, number | null>;
 
 /** How much of something other than tokens a call brings. */
 export interface Measure {
@@ -59,6 +64,11 @@ export function termsOf(caller: Caller, plans: readonly Plan[], at: number): Ter
 export function limitOf({ caller, plan }: Terms, name: LimitName): number | null {
   const agreed = caller.overrides[name];
   return agreed === undefined ? plan[name] : agreed;
+}
+
+/** All of them. */
+export function limitsIn(terms: Terms): Limits {
+  return Object.fromEntries(LIMIT_NAMES.map((name) => [name, limitOf(terms, name)])) as Limits;
 }
 
 /** @param units what the call takes of the day */

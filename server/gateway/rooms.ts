@@ -1,6 +1,6 @@
 // What the gateway needs of the other rooms, and its settings. main.ts builds the rooms and hands them in.
 
-import type { UsageToday } from "@oxbow/contract";
+import type { UsageLimits, UsageToday } from "@oxbow/contract";
 import type { Accounts, Caller } from "../accounts/accounts.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { Limits } from "../config.ts";
@@ -24,6 +24,7 @@ export interface Rooms {
   usage: Ledger["usage"];
   /** How the quota of the caller's day stands. */
   usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;
+  usageLimits: (caller: Caller) => Omit<UsageLimits, "plan">;
   metrics: MetricsPage;
   traffic: Pick<Traffic, "sideOf" | "begun">;
   traces: Pick<Traces, "begin">;

@@ -16,6 +16,17 @@ const NOW = Date.parse(`${DAY}T12:00:00Z`);
 const KEY = "sk-a-key-of-the-operators-own-choosing";
 const DONE = { outcome: "complete", tokensIn: 10, tokensOut: 5, waitedMs: 1, firstTokenMs: 2, durationMs: 3 } as const;
 
+const LIMITS = {
+  requests_per_day: 50,
+  requests_per_minute: null,
+  input_tokens_max: 2048,
+  output_tokens_max: null,
+  audio_seconds_max: 600,
+  image_pixels_max: 4_194_304,
+  speech_characters_max: 1000,
+  concurrency_max: 1,
+};
+
 let ledger: Ledger;
 let gateway: ReturnType<typeof createGateway>;
 let ids: string[];
@@ -43,6 +54,7 @@ beforeAll(async () => {
       limit: 50,
       remaining: 44,
     }),
+    usageLimits: () => LIMITS,
     models: [],
     memoryBytes: 0,
     limits: {} as GatewayOptions["limits"],
@@ -106,6 +118,12 @@ test("the caller's own requests, newest first, by pages without gaps", async () 
     completion_tokens: 5,
     first_token_ms: 2,
   });
+});
+
+test("what holds for the account comes with every answer", async () => {
+  for (const query of ["", "?group=day"]) {
+    expect((await get(query)).body.limits).toEqual({ plan: "free@2026", ...LIMITS });
+  }
 });
 
 test("today's quota comes with every answer, narrowed or not", async () => {

@@ -27,6 +27,7 @@ export async function usage(exchange: Exchange): Promise<Response> {
     first_id: found.data[0]?.id ?? null,
     last_id: found.data.at(-1)?.id ?? null,
     today: { ...today, resets_at: Date.parse(`${today.day}T00:00:00Z`) / 1000 + 86_400 },
+    limits: { plan: `${caller.plan.id}@${caller.plan.version}`, ...exchange.rooms.usageLimits(caller) },
   };
   return sendJson(exchange, body);
 }
