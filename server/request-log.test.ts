@@ -1,32 +1,8 @@
 import { expect, test } from "bun:test";
-import type { RequestRecord } from "./metrics/metrics.ts";
+import { RECORD as ANSWERED } from "./metrics/fixtures.ts";
 import { createRequestLog } from "./request-log.ts";
 
-const RECORD: RequestRecord = {
-  id: "req_1",
-  method: "POST",
-  endpoint: "/v1/chat/completions",
-  accountId: "acct_1",
-  keyId: "key_1",
-  plan: "pro@2026",
-  model: "m",
-  servedModel: "",
-  side: "",
-  priority: "high",
-  engine: "e",
-  stream: true,
-  status: 200,
-  code: "",
-  outcome: "complete",
-  units: 1,
-  waitedMs: 4.26,
-  firstTokenMs: 30.04,
-  durationMs: 130,
-  tokensIn: 7,
-  tokensOut: 11,
-  retries: 0,
-  clientRetry: false,
-};
+const RECORD = { ...ANSWERED, waitedMs: 4.26, firstTokenMs: 30.04 };
 
 test("a request is one line, in the words of the log", () => {
   const written: string[] = [];
@@ -38,7 +14,7 @@ test("a request is one line, in the words of the log", () => {
   expect(written.length).toBe(1);
   const lines = written[0]!.trimEnd().split("\n");
   expect(lines[0]).toBe(
-    '{"level":30,"time":1700000000000,"request":"req_1","method":"POST","endpoint":"/v1/chat/completions","status":200,"account":"acct_1","key":"key_1","plan":"pro@2026","model":"m","class":"high","engine":"e","stream":true,"outcome":"complete","units":1,"queueMs":4.3,"ttftMs":30,"durationMs":130,"tokensIn":7,"tokensOut":11,"retries":0,"msg":"request"}',
+    '{"level":30,"time":1700000000000,"request":"req_0","method":"POST","endpoint":"/v1/chat/completions","status":200,"account":"acct_canary","key":"key_canary","plan":"pro@2026","model":"m","class":"high","engine":"e","stream":true,"outcome":"complete","units":1,"queueMs":4.3,"ttftMs":30,"durationMs":130,"tokensIn":7,"tokensOut":11,"retries":0,"msg":"request"}',
   );
   expect(JSON.parse(lines[1]!)).toMatchObject({ status: 429, code: "queue_full" });
   expect(lines[1]).not.toContain("outcome");

@@ -84,7 +84,7 @@ const LEVEL: Record<string, number> = {
 };
 
 /** Made for tests and benchmarks alone: they may import everything, and nothing of the product may import them. */
-const TEST_FILE = /\.test\.tsx?$|\/fixtures\.ts$|\/corrupt\.ts$|^(test|bench)\//;
+const TEST_FILE = /\.test\.tsx?$|\/(fixtures|testing|corrupt)\.ts$|\/test-[^/]+\.ts$|^(test|bench)\//;
 
 /** The room of a file, or null when it belongs to what may import everything. */
 export function roomOf(file: string): string | null {

@@ -4,28 +4,17 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { wavHead } from "../packages/audio/wav.ts";
 import { needPrograms } from "./debian.ts";
 
 /** A WAV of a tone: 16 bits, one channel. */
 export function wavOf(seconds: number, sampleRate = 16_000): Buffer {
   const count = Math.round(seconds * sampleRate);
-  const bytes = Buffer.alloc(44 + 2 * count);
-  bytes.write("RIFF", 0, "latin1");
-  bytes.writeUInt32LE(36 + 2 * count, 4);
-  bytes.write("WAVEfmt ", 8, "latin1");
-  bytes.writeUInt32LE(16, 16);
-  bytes.writeUInt16LE(1, 20);
-  bytes.writeUInt16LE(1, 22);
-  bytes.writeUInt32LE(sampleRate, 24);
-  bytes.writeUInt32LE(2 * sampleRate, 28);
-  bytes.writeUInt16LE(2, 32);
-  bytes.writeUInt16LE(16, 34);
-  bytes.write("data", 36, "latin1");
-  bytes.writeUInt32LE(2 * count, 40);
+  const samples = Buffer.alloc(2 * count);
   for (let at = 0; at < count; at++) {
-    bytes.writeInt16LE(Math.round(8_000 * Math.sin((2 * Math.PI * 440 * at) / sampleRate)), 44 + 2 * at);
+    samples.writeInt16LE(Math.round(8_000 * Math.sin((2 * Math.PI * 440 * at) / sampleRate)), 2 * at);
   }
-  return bytes;
+  return Buffer.concat([wavHead(sampleRate, samples.length), samples]);
 }
 
 /** @throws Error that names what to install, where it may not itself */

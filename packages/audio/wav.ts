@@ -13,7 +13,7 @@ export function openWav(): Encoder {
   const head = (): Uint8Array => {
     if (begun) return NOTHING;
     begun = true;
-    return headOf();
+    return wavHead(SPEECH_SAMPLE_RATE, null);
   };
   return {
     push: async (samples) => Buffer.concat([head(), bytesOf(toInt16(samples))]),
@@ -25,19 +25,20 @@ export function openWav(): Encoder {
 /** What every player takes for "until the end": the largest length there is. */
 const UNKNOWN = 0xffff_ffff;
 
-function headOf(): Uint8Array {
+/** 44 bytes before the samples, which are 16 bits, mono. @param dataBytes null: until the end */
+export function wavHead(sampleRate: number, dataBytes: number | null): Uint8Array {
   const head = Buffer.alloc(44);
   head.write("RIFF", 0, "latin1");
-  head.writeUInt32LE(UNKNOWN, 4);
+  head.writeUInt32LE(dataBytes === null ? UNKNOWN : 36 + dataBytes, 4);
   head.write("WAVEfmt ", 8, "latin1");
   head.writeUInt32LE(16, 16);
   head.writeUInt16LE(1, 20);
   head.writeUInt16LE(1, 22);
-  head.writeUInt32LE(SPEECH_SAMPLE_RATE, 24);
-  head.writeUInt32LE(2 * SPEECH_SAMPLE_RATE, 28);
+  head.writeUInt32LE(sampleRate, 24);
+  head.writeUInt32LE(2 * sampleRate, 28);
   head.writeUInt16LE(2, 32);
   head.writeUInt16LE(16, 34);
   head.write("data", 36, "latin1");
-  head.writeUInt32LE(UNKNOWN, 40);
+  head.writeUInt32LE(dataBytes ?? UNKNOWN, 40);
   return head;
 }

@@ -63,44 +63,21 @@ export interface Need extends Asked {
 }
 
 /**
- * Refuses the first thing that `call` asks for and `has` lacks.
+ * Refuses the first need that `has` lacks.
  *
  * @param model the id to name in the message
- * @param spelled how the caller spelled it, for calls that were translated from another form
  * @param instead a model that has the feature and that the caller may use; null: none that we know of
+ * @param spelled how the caller spelled it, for calls that were translated from another form
  * @throws ApiError `unsupported_parameter` or `unsupported_value`
  */
-export function refuseUnsupported(
-  call: ChatRequest | CompletionRequest,
-  has: ReadonlySet<string>,
-  model: string,
-  spelled: (asked: Asked) => Asked = (asked) => asked,
-  instead: (feature: Feature) => string | null = () => null,
-): void {
-  refuseNeeds("messages" in call ? needsOfChat(call) : needsOfCompletion(call), has, model, instead, spelled);
-}
-
-/**
- * The same for images.
- * @throws ApiError `unsupported_parameter` or `unsupported_value`
- */
-export function refuseUnsupportedImage(
-  task: ImageTask,
-  call: ImageRequest,
-  has: ReadonlySet<string>,
-  model: string,
-  instead: (feature: Feature) => string | null,
-): void {
-  refuseNeeds(needsOfImage(task, call), has, model, instead);
-}
-
-/** The same for the needs of a call of any endpoint, in order. @throws as `refuseUnsupported` */
 export function refuseNeeds(
   needs: Iterable<Need>,
   has: ReadonlySet<string>,
   model: string,
-  instead: (feature: Feature) => string | null = () => null,
-  spelled: (asked: Asked) => Asked = (asked) => asked,
+  {
+    instead = () => null,
+    spelled = (asked) => asked,
+  }: { instead?: (feature: Feature) => string | null; spelled?: ((asked: Asked) => Asked) | undefined } = {},
 ): void {
   for (const need of needs) {
     if (has.has(need.feature)) continue;
@@ -116,8 +93,7 @@ export function refuseNeeds(
   }
 }
 
-function* needsOfImage(task: ImageTask, call: ImageRequest): Generator<Need> {
-  yield { feature: "image_generation", param: "model", value: "image generation" };
+export function* needsOfImage(task: ImageTask, call: ImageRequest): Generator<Need> {
   // The path itself asks for it; the image is what shows that.
   if (task === "image_edit") yield { feature: "image_edits", param: "image" };
   if (call.seed !== undefined) yield { feature: "seed", param: "seed" };
@@ -129,7 +105,7 @@ function* needsOfImage(task: ImageTask, call: ImageRequest): Generator<Need> {
   }
 }
 
-function* needsOfChat(call: ChatRequest): Generator<Need> {
+export function* needsOfChat(call: ChatRequest): Generator<Need> {
   if (call.tools || call.functions) yield { feature: "tools", param: call.tools ? "tools" : "functions" };
   for (const [index, tool] of call.tools?.entries() ?? []) {
     if (tool.type === "custom") yield { feature: "custom_tools", param: `tools[${index}].type`, value: "'custom'" };
@@ -167,7 +143,7 @@ const PART_FEATURES: Record<string, Feature> = {
   file: "file_input",
 };
 
-function* needsOfCompletion(call: CompletionRequest): Generator<Need> {
+export function* needsOfCompletion(call: CompletionRequest): Generator<Need> {
   if (call.suffix) yield { feature: "suffix", param: "suffix" };
   if (call.echo) yield { feature: "echo", param: "echo" };
   if (call.best_of !== undefined && call.best_of > (call.n ?? 1)) yield { feature: "best_of", param: "best_of" };

@@ -2,8 +2,8 @@ import { afterAll, expect, test } from "bun:test";
 import { type AddressInfo, createServer } from "node:net";
 import { ApiError, RelayedError } from "@oxbow/contract";
 import fc from "fast-check";
-import type { EngineAnswer, Frame } from "./answer.ts";
-import { readAnswer } from "./relay.ts";
+import { readAnswer, readWhole } from "./relay.ts";
+import { bytesOf, events, framesOf, textOf } from "./testing.ts";
 
 /** A real engine's side of the wire: answers with what the path names. */
 const answers = new Map<string, () => Response>();
@@ -21,42 +21,15 @@ async function answer(response: () => Response, calledAs?: string) {
   return readAnswer(await fetch(new URL(path, server.url)), calledAs);
 }
 
-const SSE = { "content-type": "text/event-stream; charset=utf-8" };
-/** Sends the parts as chunks of their own. */
-function events(parts: Uint8Array[], more: Record<string, string> = {}): Response {
-  const body = new ReadableStream<Uint8Array>({
-    async start(controller) {
-      for (const part of parts) {
-        controller.enqueue(part);
-        await Bun.sleep(0);
-      }
-      controller.close();
-    },
-  });
-  return new Response(body, { headers: { ...SSE, ...more } });
-}
-const bytes = (text: string) => new TextEncoder().encode(text);
-
 async function read(response: () => Response) {
-  return readAll(await answer(response));
+  return framesOf(await answer(response));
 }
-
-async function readAll(got: EngineAnswer) {
-  if (got.kind === "whole") throw new Error("not a stream");
-  const frames: Frame[] = [];
-  for (;;) {
-    const frame = await got.events.next();
-    if (frame === null) return frames;
-    frames.push(frame);
-  }
-}
-const textOf = (frames: Frame[]) => Buffer.concat(frames.map((frame) => frame.bytes)).toString();
 
 const STREAM =
   'data: {"a":"é😀 data: {\\"error\\""}\n\ndata: {"b":2}\n\n: keepalive\ndata: {"c":"x"}\n\ndata: [DONE]\n\n';
 
 test("whatever the chunk borders, the same bytes come out, in whole events, and the end is seen", async () => {
-  const whole = bytes(STREAM);
+  const whole = bytesOf(STREAM);
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat(whole.length), { maxLength: 8 }), async (cuts) => {
       const borders = [0, ...cuts.sort((a, b) => a - b), whole.length];
@@ -72,14 +45,14 @@ test("whatever the chunk borders, the same bytes come out, in whole events, and 
 
 test("an error event ends the stream: nothing after it is passed on", async () => {
   const frames = await read(() =>
-    events([bytes('data: {"a":1}\n\ndata: {"error":{"message":"m"}}\n\ndata: [DONE]\n\n')]),
+    events([bytesOf('data: {"a":1}\n\ndata: {"error":{"message":"m"}}\n\ndata: [DONE]\n\n')]),
   );
   expect(textOf(frames)).toBe('data: {"a":1}\n\ndata: {"error":{"message":"m"}}\n\n');
   expect(frames.at(-1)?.last).toBe(true);
 });
 
 test("a stream that ends without [DONE], or breaks off, is not taken for finished", async () => {
-  const early = await read(() => events([bytes('data: {"a":1}\n\n')])).catch((thrown) => thrown);
+  const early = await read(() => events([bytesOf('data: {"a":1}\n\n')])).catch((thrown) => thrown);
   expect((early as ApiError).row).toBe("engine_interrupted");
 
   const cut = createServer((socket) => {
@@ -91,7 +64,7 @@ test("a stream that ends without [DONE], or breaks off, is not taken for finishe
   await new Promise<void>((resolve) => cut.listen(0, "127.0.0.1", resolve));
   const { port } = cut.address() as AddressInfo;
   const got = await readAnswer(await fetch(`http://127.0.0.1:${port}/`));
-  const error = await readAll(got).catch((thrown) => thrown);
+  const error = await framesOf(got).catch((thrown) => thrown);
   expect((error as ApiError).row).toBe("engine_interrupted");
   cut.close();
 });
@@ -100,7 +73,7 @@ test("what is no event is not passed on, and what was good before it is", async 
   const good = 'data: {"a":1}\n\n';
   for (const junk of ["\u0000 junk\n\n", 'data: {"id":"x","choices":[{"ind\n\n', "data: \n\n", "<html>\n\n"]) {
     for (const parts of [[good + junk], [good, junk], [`${good}${junk}data: [DONE]\n\n`]]) {
-      const got = await answer(() => events(parts.map(bytes)));
+      const got = await answer(() => events(parts.map(bytesOf)));
       if (got.kind !== "stream") throw new Error("not a stream");
       expect(textOf([(await got.events.next())!])).toBe(good);
       const error = await got.events.next().catch((thrown) => thrown);
@@ -108,11 +81,13 @@ test("what is no event is not passed on, and what was good before it is", async 
       expect(await got.events.next()).toBeNull();
     }
   }
-  expect(textOf(await read(() => events([bytes(`${good}data: [DONE]\n\njunk\n\n`)])))).toBe(`${good}data: [DONE]\n\n`);
+  expect(textOf(await read(() => events([bytesOf(`${good}data: [DONE]\n\njunk\n\n`)])))).toBe(
+    `${good}data: [DONE]\n\n`,
+  );
 });
 
 test("what follows [DONE] is of no interest", async () => {
-  expect(textOf(await read(() => events([bytes("data: [DONE]\n\n"), bytes("junk")])))).toBe("data: [DONE]\n\n");
+  expect(textOf(await read(() => events([bytesOf("data: [DONE]\n\n"), bytesOf("junk")])))).toBe("data: [DONE]\n\n");
 });
 
 test("an engine's refusal keeps its status, words and retry fields", async () => {
@@ -155,9 +130,9 @@ test("a whole answer is passed on byte for byte", async () => {
 test("an error event tells whose fault it was, for a status that can still be sent", async () => {
   const event = (type: string) =>
     `data: {"error":{"message":"too long","type":"${type}","param":"messages","code":"c"}}\n\n`;
-  const [theirs] = await read(() => events([bytes(event("invalid_request_error"))]));
+  const [theirs] = await read(() => events([bytesOf(event("invalid_request_error"))]));
   expect(theirs!.error).toMatchObject({ status: 400 });
-  const [engines] = await read(() => events([bytes(event("server_error"))]));
+  const [engines] = await read(() => events([bytesOf(event("server_error"))]));
   expect(engines!.error).toMatchObject({ status: 502 });
 });
 
@@ -167,7 +142,7 @@ const FINISHED =
   'data: {"finish_reason":"stop"}\n\ndata: {"finish_reason": "length"}\n\ndata: [DONE]\n\n';
 
 test("whatever the chunk borders, finishes are counted, and the token counts behind [DONE] are read and taken out", async () => {
-  const whole = bytes(FINISHED + COMMENT);
+  const whole = bytesOf(FINISHED + COMMENT);
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat(whole.length), { maxLength: 8 }), async (cuts) => {
       const borders = [0, ...cuts.sort((a, b) => a - b), whole.length];
@@ -183,14 +158,14 @@ test("whatever the chunk borders, finishes are counted, and the token counts beh
 });
 
 test("counts that were promised and never come do not spoil the answer", async () => {
-  const frames = await read(() => events([bytes(FINISHED), bytes(": usage")], { "x-oxbow-usage": "1" }));
+  const frames = await read(() => events([bytesOf(FINISHED), bytesOf(": usage")], { "x-oxbow-usage": "1" }));
   expect(textOf(frames)).toBe(FINISHED);
   expect(frames.at(-1)).toMatchObject({ last: true, usage: null });
 });
 
 test("an error event is a frame of its own, whatever came with it", async () => {
   const frames = await read(() =>
-    events([bytes('data: {"finish_reason":"stop"}\n\ndata: {"error":{"message":"m"}}\n\ndata: [DONE]\n\n')]),
+    events([bytesOf('data: {"finish_reason":"stop"}\n\ndata: {"error":{"message":"m"}}\n\ndata: [DONE]\n\n')]),
   );
   expect(frames.map(({ last, error }) => [last, error !== null])).toEqual([
     [false, false],
@@ -202,9 +177,9 @@ test("an engine that tells its counts in an event, or in a whole answer, is unde
   const usage = '"usage": {"prompt_tokens": 3, "total_tokens": 5, "completion_tokens": 2, "d": {"cached_tokens": 1}}';
   const frames = await read(() =>
     events([
-      bytes('data: {"finish_reason":"stop","usage":null}\n\n'),
-      bytes(`data: {"choices":[],${usage}}\n\n`),
-      bytes("data: [DONE]\n\n"),
+      bytesOf('data: {"finish_reason":"stop","usage":null}\n\n'),
+      bytesOf(`data: {"choices":[],${usage}}\n\n`),
+      bytesOf("data: [DONE]\n\n"),
     ]),
   );
   expect(frames.at(-1)!.usage).toEqual({ prompt_tokens: 3, completion_tokens: 2 });
@@ -220,13 +195,13 @@ const TRANSCRIPT = [
 
 test("a transcript ends with its own last event, with [DONE] behind it or without, and tells its tokens", async () => {
   for (const more of [[], ["data: [DONE]\n\n"], [": keepalive\n"]]) {
-    const parts = [...TRANSCRIPT, ...more].map(bytes);
-    const frames = await readAll(await answer(() => events(parts), "/v1/audio/transcriptions"));
+    const parts = [...TRANSCRIPT, ...more].map(bytesOf);
+    const frames = await framesOf(await answer(() => events(parts), "/v1/audio/transcriptions"));
     expect(textOf(frames)).toStartWith(TRANSCRIPT.join(""));
     expect(frames.reduce((sum, { finishes }) => sum + finishes, 0)).toBe(1);
     expect(frames.at(-1)).toMatchObject({ last: true, usage: { prompt_tokens: 14, completion_tokens: 9 } });
   }
-  const cut = answer(() => events([bytes(TRANSCRIPT[0]!)]), "/v1/audio/transcriptions").then(readAll);
+  const cut = answer(() => events([bytesOf(TRANSCRIPT[0]!)]), "/v1/audio/transcriptions").then(framesOf);
   expect((await cut.catch((thrown) => thrown)).row).toBe("engine_interrupted");
 });
 
@@ -235,8 +210,8 @@ test("sound is handed on as it comes, and its last byte only once the engine has
   const speak = () => {
     const body = new ReadableStream<Uint8Array>({
       async start(controller) {
-        controller.enqueue(bytes("a"));
-        controller.enqueue(bytes("bcd"));
+        controller.enqueue(bytesOf("a"));
+        controller.enqueue(bytesOf("bcd"));
         if (await ending.promise) controller.close();
         else controller.error(new Error("gone"));
       },
@@ -274,7 +249,7 @@ test("sound that breaks off is not taken for finished, and neither is an empty a
     });
   };
   for (const response of [await raw(["abc"], 9), new Response("", { headers: { "content-type": "audio/wav" } })]) {
-    const reading = readAnswer(response, "/v1/audio/speech").then(readAll);
+    const reading = readAnswer(response, "/v1/audio/speech").then(framesOf);
     const error = await reading.catch((thrown) => thrown);
     expect(error).toBeInstanceOf(ApiError);
   }
@@ -287,4 +262,23 @@ test("a text is an answer where the endpoint has texts, and nowhere else", async
   for (const path of ["/v1/chat/completions", "/v1/images/generations"]) {
     expect((await answer(text, path).catch((thrown) => thrown)).row).toBe("engine_failed");
   }
+});
+
+test("a whole answer without an end is given up before it takes the memory of all", async () => {
+  let sent = 0;
+  const endless = () =>
+    new Response(
+      new ReadableStream({
+        pull: (controller) => {
+          sent += 64;
+          controller.enqueue(new Uint8Array(64).fill(0x20));
+        },
+      }),
+      { headers: { "content-type": "application/json" } },
+    );
+  await expect(readWhole(endless(), 4_096)).rejects.toThrow("could not be understood");
+  expect(sent).toBeLessThan(10_000);
+  const said = new Response(new Uint8Array(5_000), { headers: { "content-length": "5000" } });
+  await expect(readWhole(said, 4_096)).rejects.toThrow("could not be understood");
+  expect((await readWhole(new Response(new Uint8Array(4_096)), 4_096)).length).toBe(4_096);
 });

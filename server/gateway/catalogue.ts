@@ -73,6 +73,10 @@ function categoriesOf(feature: string): readonly Model["category"][] {
 
 const OF_TEXT: readonly Model["category"][] = ["chat", "code", "vision"];
 
+export function writesText({ category }: Model): boolean {
+  return OF_TEXT.includes(category);
+}
+
 /**
  * The model that a body names.
  * @throws ApiError `missing_required_parameter`, `invalid_type`, `model_not_found`

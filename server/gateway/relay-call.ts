@@ -1,7 +1,7 @@
 // The walk that every endpoint with an engine behind it takes: a ticket, the engine's answer, the ledger, and back to the
 // caller. From the ticket on, the settlement ends the call on every way out.
 
-import { ApiError, type Feature, RelayedError, USAGE_FIELD } from "@oxbow/contract";
+import { ApiError, RelayedError, USAGE_FIELD } from "@oxbow/contract";
 import type { Measure, Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
 import type { Engine, EngineAnswer, EventStream, Frame, Outcome, Served } from "../fleet/fleet.ts";
@@ -92,19 +92,6 @@ export function engineOf(exchange: Exchange, model: Model, body: Record<string, 
     exchange.record.servedModel = side.model;
   }
   return served;
-}
-
-/** For refusals: a model served here that has a feature and that the caller may use. */
-export function otherModel(exchange: Exchange): (feature: Feature) => string | null {
-  const { admission, catalogue, fleet } = exchange.rooms;
-  return (feature) => {
-    const has = (model: Model) => {
-      const engine = fleet.serves(model.id, exchange.caller?.accountId);
-      return engine !== null && catalogue.featuresOf(model, engine).has(feature);
-    };
-    const found = catalogue.models.find((model) => admission.allows(exchange.caller!, model) && has(model));
-    return found?.id ?? null;
-  };
 }
 
 /**

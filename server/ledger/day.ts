@@ -7,11 +7,16 @@ export function dayOf(ms: number): string {
   return dayText(Math.floor(ms / DAY_MS));
 }
 
+/** The last one that was asked for: all requests of a day ask for the same. */
+let known = { text: "1970-01-01", number: 0 };
+
 /** @throws RangeError when the text is no day of the calendar */
 export function dayNumber(day: string): number {
+  if (day === known.text) return known.number;
   const ms = isDay(day) ? Date.parse(`${day}T00:00:00Z`) : Number.NaN;
   if (Number.isNaN(ms)) throw new RangeError(`'${day}' is no day of the form YYYY-MM-DD`);
-  return ms / DAY_MS;
+  known = { text: day, number: ms / DAY_MS };
+  return known.number;
 }
 
 export function dayText(day: number): string {

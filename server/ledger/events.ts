@@ -10,9 +10,16 @@ import { KIND, OUTCOME_CODE, packId } from "./schema.ts";
 /** One thing to write. Times are Unix milliseconds. */
 export type Op =
   | { kind: "reserve"; entry: LedgerEntry }
-  | { kind: "settle"; requestId: string; result: Settled; answer?: StoredAnswer | undefined; at: number }
-  | { kind: "void"; requestId: string; outcome: Outcome; at: number }
+  | ({ kind: "settle"; result: Settled; answer?: StoredAnswer | undefined } & End)
+  | ({ kind: "void"; outcome: Outcome } & End)
   | { kind: "adjust"; id: string; accountId: string; units: number; reason: string; day: string; at: number };
+
+interface End {
+  requestId: string;
+  /** Its reservation, when that has not been written yet. */
+  entry?: LedgerEntry | undefined;
+  at: number;
+}
 
 /** What became of an op: only settlements can end in more than one way. */
 export const RESULT = { done: 0, again: 1, impossible: 2 } as const;
@@ -174,12 +181,12 @@ export function createEvents(db: Database) {
   }
 
   function write(op: Op): number {
+    if (op.kind !== "adjust" && op.entry) reserve(op.entry);
     if (op.kind === "settle") return settle(op);
-    if (op.kind === "reserve") reserve(op.entry);
-    else if (op.kind === "void") {
+    if (op.kind === "void") {
       const id = packId(op.requestId);
       makeVoid(id, close(op.requestId, id), op.outcome, op.at);
-    } else adjust(op);
+    } else if (op.kind === "adjust") adjust(op);
     return RESULT.done;
   }
 

@@ -53,7 +53,7 @@ export async function openLedger(options: LedgerOptions) {
   const reading = createReading(home);
   const counts = createCounts(writing.state);
   /** Reserved, and not known to have ended. */
-  const open = new Map<string, { accountId: string; keyId: string; day: string; units: number; at: number }>();
+  const open = new Map<string, LedgerEntry>();
 
   /** The day that counts now: UTC, and never one before the last day seen. */
   const day = () => counts.dayFor(dayOf(now()));
@@ -69,12 +69,11 @@ export async function openLedger(options: LedgerOptions) {
      */
     reserve(entry: LedgerEntry): void {
       checkUnits(entry.units, 0);
-      checkDay(entry.day);
-      const { requestId, accountId, keyId, units, at } = entry;
-      const kept = counts.dayFor(entry.day);
-      counts.saw(kept);
-      open.set(requestId, { accountId, keyId, day: kept, units, at });
-      writing.put({ kind: "reserve", entry: { ...entry, day: kept, at: Math.round(entry.at) } });
+      dayNumber(entry.day); // throws for what is none
+      const kept = { ...entry, day: counts.dayFor(entry.day), at: Math.round(entry.at) };
+      counts.saw(kept.day);
+      open.set(kept.requestId, kept);
+      writing.put({ kind: "reserve", entry: kept });
     },
 
     /**
@@ -162,15 +161,6 @@ export async function openLedger(options: LedgerOptions) {
 export function openUsage(home: string): (Queries & { close(): void }) | null {
   const db = openToRead(home);
   return db && { ...createQueries(db), close: () => db.close() };
-}
-
-/** The last day that was a day: all requests of a day ask about the same one. */
-let known = "";
-
-function checkDay(day: string): void {
-  if (day === known) return;
-  dayNumber(day);
-  known = day;
 }
 
 function checkUnits(units: number, least: number): void {

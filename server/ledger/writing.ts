@@ -1,7 +1,7 @@
 // The writer's side in the thread that serves requests: what is to be written lines up here, and goes out as one batch as
-// soon as somebody waits for it and the batch before is on disk. That is the group commit: the busier the disk, the larger the
-// batch. What nobody waits for, a reservation or a void, rides with the next one that somebody does, or goes by itself soon
-// after: so a short call's reservation and settlement are one commit.
+// soon as somebody waits for it and the batch before is on disk, a while after that one. That is the group commit: the busier
+// the disk or the server, the larger the batch. What nobody waits for, a reservation or a void, rides with the next one that
+// somebody does, or goes by itself soon after: so a short call's reservation and settlement are one commit.
 //
 // A batch that failed stays at the head of the line and is tried again until there is room. A settlement that has waited too
 // long is taken out of the line and turned into a void, here and nowhere else, so that it is either on disk or never will be.
@@ -9,6 +9,7 @@
 import { asHomeError } from "../store/store.ts";
 import { LedgerUnavailable } from "./errors.ts";
 import { type Op, RESULT, type State } from "./events.ts";
+import { createLine, REST_MS_MAX, type Waiting } from "./line.ts";
 import { errorOf, type FromWriter, type Packed, packBatch, type ToWriter, unpack } from "./protocol.ts";
 
 export interface WritingOptions {
@@ -24,30 +25,28 @@ export interface WritingOptions {
   onCommit: (ms: number) => void;
 }
 
-/** How long what nobody waits for may stay in memory alone; milliseconds. Longer than a commit, shorter than anyone notices. */
-const RIDE_MS_MAX = 20;
-
-interface Waiting {
-  op: Op;
-  /** `performance.now()` after which it is withdrawn; Infinity: never. */
-  until: number;
-  done?: { resolve(result: number): void; reject(error: Error): void };
-}
+/**
+ * From the beginning of one commit to the next, at least; milliseconds. A commit takes 150 µs of a processor whatever is in it:
+ * on a disk that is done sooner, half the callers of a busy server would pay for one each. Alone, a caller waits for nothing.
+ */
+const APART_MS_MIN = 4;
 
 /** @throws HomeError when the file cannot be opened or written */
 export async function startWriting(options: WritingOptions) {
   const { home, now, settleMsMax, retryMs, onCommit } = options;
   const worker = new Worker(new URL("./writer.ts", import.meta.url).href);
-  let line: Waiting[] = [];
+  const line = createLine();
   let sent: Waiting[] = [];
   let posting = false;
   /** Somebody waits for what is in line. */
   let wanted = false;
-  let postedMs = 0;
+  /** Somebody waits for what rests, too. */
+  let allWanted = false;
+  let postedMs = Number.NEGATIVE_INFINITY;
   let healthy = true;
   let dead: Error | undefined;
   let retry: Timer | undefined;
-  let riding: Timer | undefined;
+  let rested: Timer | undefined;
   let onAnswer: (answer: FromWriter) => void = () => {};
   let idle: (() => void)[] = [];
   const listeners: ((healthy: boolean) => void)[] = [];
@@ -57,9 +56,9 @@ export async function startWriting(options: WritingOptions) {
     // It catches what SQLite throws: this is a fault of the thread itself, which only a new start mends.
     dead = new Error(`the ledger's writer has failed: ${message}`);
     setHealthy(false);
-    for (const each of [...sent, ...line]) each.done?.reject(new LedgerUnavailable(dead));
+    for (const each of [...sent, ...line.take(Number.POSITIVE_INFINITY)])
+      each.done?.reject(new LedgerUnavailable(dead));
     sent = [];
-    line = [];
     onAnswer({ kind: "failed", trouble: { name: "Error", message, code: "" } });
   };
 
@@ -81,31 +80,46 @@ export async function startWriting(options: WritingOptions) {
       done?.reject(new LedgerUnavailable(dead));
       return;
     }
-    line.push(done ? { op, until: performance.now() + waitMs, done } : { op, until: Number.POSITIVE_INFINITY });
+    const nowMs = performance.now();
+    if (op.kind === "reserve") line.rest(op.entry, nowMs);
+    else {
+      if (op.kind !== "adjust") op.entry = line.wake(op.requestId);
+      line.push(done ? { op, until: nowMs + waitMs, done } : { op, until: Number.POSITIVE_INFINITY });
+    }
     if (done) hurry();
-    else riding ??= setTimeout(hurry, RIDE_MS_MAX);
+    else rested ??= setTimeout(haveRested, REST_MS_MAX);
+  }
+
+  function haveRested(): void {
+    rested = undefined;
+    hurry();
   }
 
   /** What waits goes with the next batch that can go. */
   function hurry(): void {
-    wanted = line.length > 0;
-    if (posting || retry || !wanted) return;
+    wanted = line.size() > 0;
+    if (!posting && !retry && wanted) schedule();
+  }
+
+  function schedule(): void {
     posting = true;
-    // At the end of this turn: what else is said in it rides along.
-    setImmediate(post);
+    const waitMs = postedMs + APART_MS_MIN - performance.now();
+    // Never at once: what else is said in this turn rides along.
+    if (waitMs > 0) setTimeout(post, waitMs);
+    else setImmediate(post);
   }
 
   function post(): void {
     retry = undefined;
-    clearTimeout(riding);
-    riding = undefined;
     wanted = false;
     posting = true;
-    sent = line;
     postedMs = performance.now();
-    line = [];
+    sent = line.take(allWanted ? Number.POSITIVE_INFINITY : postedMs);
+    allWanted = false;
+    if (line.size() > 0) rested ??= setTimeout(haveRested, REST_MS_MAX);
     onAnswer = take;
-    worker.postMessage(packBatch({ kind: "commit", ops: sent.map(({ op }) => op), at: now(), probe: !healthy }));
+    if (sent.length === 0) take({ kind: "committed", results: [] });
+    else worker.postMessage(packBatch({ kind: "commit", ops: sent.map(({ op }) => op), at: now(), probe: !healthy }));
   }
 
   function take(answer: FromWriter): void {
@@ -115,7 +129,7 @@ export async function startWriting(options: WritingOptions) {
       return;
     }
     if (answer.kind === "failed") {
-      line = [...sent, ...line];
+      line.putBack(sent);
       sent = [];
       setHealthy(false);
       withdraw(errorOf(answer.trouble));
@@ -123,26 +137,30 @@ export async function startWriting(options: WritingOptions) {
       return;
     }
     if (answer.kind !== "committed") throw new Error(`the ledger's writer said ${answer.kind} out of turn`);
-    onCommit(performance.now() - postedMs);
     const written = sent;
     sent = [];
-    setHealthy(true);
+    if (written.length > 0) {
+      onCommit(performance.now() - postedMs);
+      setHealthy(true);
+    }
     for (const [at, each] of written.entries()) each.done?.resolve(answer.results[at] ?? RESULT.impossible);
-    if (wanted) post();
+    if (wanted) schedule();
     else wake();
   }
 
   /** Its caller hears that it will not be counted, so it must not be, even when there is room again. */
   function withdraw(cause: Error): void {
     const at = performance.now();
-    for (const [index, each] of line.entries()) {
+    for (const each of line.waiting()) {
       if (each.until > at) continue;
-      const { op } = each;
+      const { op, done } = each;
       if (op.kind === "settle") {
-        const end: Op = { kind: "void", requestId: op.requestId, outcome: "interrupted", at: op.at };
-        line[index] = { op: end, until: Number.POSITIVE_INFINITY };
+        const { requestId, entry } = op;
+        each.op = { kind: "void", requestId, outcome: "interrupted", at: op.at, entry };
+        each.until = Number.POSITIVE_INFINITY;
+        delete each.done;
       }
-      each.done?.reject(new LedgerUnavailable(cause));
+      done?.reject(new LedgerUnavailable(cause));
     }
   }
 
@@ -171,21 +189,24 @@ export async function startWriting(options: WritingOptions) {
       new Promise((resolve, reject) => put(op, settleMsMax, { resolve, reject })),
     healthy: () => healthy,
     /** Events that are not on disk. */
-    waiting: () => sent.length + line.length,
+    waiting: () => sent.length + line.size(),
     onHealth: (listener: (healthy: boolean) => void): void => {
       listeners.push(listener);
     },
     /** Resolves when nothing waits to be written. On a disk that takes nothing, that is when it does again. */
     flush: (): Promise<void> => {
+      allWanted = true;
       hurry();
       return posting || retry ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve();
     },
     /** Writes what waits, if the disk takes it, and ends the thread. What it does not take, the next start makes void. */
     async close(): Promise<void> {
       if (dead) return;
+      allWanted = true;
       hurry();
       if (posting) await new Promise<void>((resolve) => awaitTurn(resolve));
       clearTimeout(retry);
+      clearTimeout(rested);
       withdrawAll();
       await call({ kind: "close" });
       worker.unref();
@@ -200,8 +221,7 @@ export async function startWriting(options: WritingOptions) {
 
   function withdrawAll(): void {
     dead = new Error("the ledger is closed");
-    for (const each of line) each.done?.reject(new LedgerUnavailable(dead));
-    line = [];
+    for (const each of line.take(Number.POSITIVE_INFINITY)) each.done?.reject(new LedgerUnavailable(dead));
   }
 }
 

@@ -1,7 +1,8 @@
 import { afterAll, expect, test } from "bun:test";
 import { ERRORS, OUTCOMES } from "@oxbow/contract";
 import fc from "fast-check";
-import { createMetrics, type RequestRecord, type Sources } from "./metrics.ts";
+import { RECORD } from "./fixtures.ts";
+import { createMetrics, type Sources } from "./metrics.ts";
 import { createSpread } from "./tally.ts";
 
 const SOURCES: Sources = {
@@ -14,32 +15,6 @@ const SOURCES: Sources = {
   streams: () => 0,
   bodyBytes: () => 0,
   mirrors: () => [],
-};
-
-const RECORD: RequestRecord = {
-  id: "req_0",
-  method: "POST",
-  endpoint: "/v1/chat/completions",
-  accountId: "acct_canary",
-  keyId: "key_canary",
-  plan: "pro@2026",
-  model: "m",
-  servedModel: "",
-  side: "",
-  priority: "high",
-  engine: "e",
-  stream: true,
-  status: 200,
-  code: "",
-  outcome: "complete",
-  units: 1,
-  waitedMs: 4,
-  firstTokenMs: 30,
-  durationMs: 130,
-  tokensIn: 7,
-  tokensOut: 11,
-  retries: 0,
-  clientRetry: false,
 };
 
 const made: { stop: () => void }[] = [];

@@ -46,33 +46,26 @@ const BODY_LENGTH_MAX = 600;
 /** Stands between Oxbow and the engine at `origin`, and keeps what goes through. */
 export function openRecorder(origin: string) {
   const exchanges: Exchange[] = [];
-  const server = Bun.serve({
-    port: 0,
-    hostname: "127.0.0.1",
-    idleTimeout: 0,
-    async fetch(request) {
-      const { pathname, search } = new URL(request.url);
-      const text = await request.text();
-      const exchange = { call: `${request.method} ${pathname}${search}`, ...keyOf(text) };
-      const answer = await fetch(origin + pathname + search, {
-        method: request.method,
-        headers: { "content-type": request.headers.get("content-type") ?? "", "accept-encoding": "identity" },
-        ...(text === "" ? {} : { body: text }),
-        signal: request.signal,
-        // A real server may close an idle connection at any moment, and that is not what is recorded here.
-        keepalive: false,
-      });
-      const contentType = answer.headers.get("content-type") ?? "";
-      const kept: Exchange = { ...exchange, status: answer.status, contentType, pieces: [] };
-      // How it is is asked for all the time: once is enough.
-      if (request.method !== "GET" || !exchanges.some((known) => known.call === kept.call)) exchanges.push(kept);
-      return new Response(answer.body && keeping(answer.body, kept), {
-        status: answer.status,
-        headers: { "content-type": contentType },
-      });
-    },
+  const server = listen(async ({ request, path, call, text }) => {
+    const answer = await fetch(origin + path, {
+      method: request.method,
+      headers: { "content-type": request.headers.get("content-type") ?? "", "accept-encoding": "identity" },
+      ...(text === "" ? {} : { body: text }),
+      signal: request.signal,
+      // A real server may close an idle connection at any moment, and that is not what is recorded here.
+      keepalive: false,
+    });
+    const { status } = answer;
+    const contentType = answer.headers.get("content-type") ?? "";
+    const kept: Exchange = { call, ...keyOf(text), status, contentType, pieces: [] };
+    // How it is is asked for all the time: once is enough.
+    if (request.method !== "GET" || !exchanges.some((known) => known.call === call)) exchanges.push(kept);
+    return new Response(answer.body && keeping(answer.body, kept), {
+      status,
+      headers: { "content-type": contentType },
+    });
   });
-  return { url: `${server.url.origin}/v1`, exchanges, stop: () => server.stop(true) };
+  return { ...server, exchanges };
 }
 
 function keeping(body: ReadableStream<Uint8Array>, kept: Exchange): ReadableStream<Uint8Array> {
@@ -101,27 +94,17 @@ export function openPlayer({ engine, exchanges }: Recording) {
     byKey.set(key, [...(byKey.get(key) ?? []), exchange]);
   }
   const unknown: string[] = [];
-  const server = Bun.serve({
-    port: 0,
-    hostname: "127.0.0.1",
-    idleTimeout: 0,
-    async fetch(request) {
-      const { pathname, search } = new URL(request.url);
-      const text = await request.text();
-      const call = `${request.method} ${pathname}${search}`;
-      const known = byKey.get(`${call} ${keyOf(text).hash}`);
-      if (!known) {
-        unknown.push(`${call} ${text.slice(0, BODY_LENGTH_MAX)}`);
-        return Response.json(
-          { error: { message: `${engine} was never asked this: record it again` } },
-          { status: 500 },
-        );
-      }
-      const { status, contentType, pieces, cut } = known.length > 1 ? known.shift()! : known[0]!;
-      return new Response(playing(pieces, cut === true), { status, headers: { "content-type": contentType } });
-    },
+  const server = listen(async ({ call, text }) => {
+    const known = byKey.get(`${call} ${keyOf(text).hash}`);
+    if (!known) {
+      unknown.push(`${call} ${text.slice(0, BODY_LENGTH_MAX)}`);
+      const error = { message: `${engine} was never asked this: record it again` };
+      return Response.json({ error }, { status: 500 });
+    }
+    const { status, contentType, pieces, cut } = known.length > 1 ? known.shift()! : known[0]!;
+    return new Response(playing(pieces, cut === true), { status, headers: { "content-type": contentType } });
   });
-  return { url: `${server.url.origin}/v1`, unknown, stop: () => server.stop(true) };
+  return { ...server, unknown };
 }
 
 /** @param stays whether it goes on for ever: its caller hung up, and so will this one */
@@ -136,6 +119,30 @@ function playing(pieces: string[], stays: boolean): ReadableStream<Uint8Array> {
       return undefined;
     },
   });
+}
+
+interface Asked {
+  request: Request;
+  /** With its query. */
+  path: string;
+  /** Method and path. */
+  call: string;
+  text: string;
+}
+
+/** A server on a port of its own that is never idle. */
+function listen(answer: (asked: Asked) => Promise<Response>) {
+  const server = Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    idleTimeout: 0,
+    async fetch(request) {
+      const { pathname, search } = new URL(request.url);
+      const path = pathname + search;
+      return answer({ request, path, call: `${request.method} ${path}`, text: await request.text() });
+    },
+  });
+  return { url: `${server.url.origin}/v1`, stop: () => server.stop(true) };
 }
 
 function keyOf(text: string): { hash: string; body?: string } {

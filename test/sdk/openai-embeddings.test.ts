@@ -113,8 +113,19 @@ test("an alias is answered under the id, and a model that writes text is refused
   const error = await refusal(failed);
   expect(error).toMatchObject({ status: 400, param: "model" });
   expect(error.message).toContain("does not turn texts into vectors here. `bge-large` does.");
-  const chat = client().chat.completions.create({ model: "bert", messages: [{ role: "user", content: "Hi" }] });
-  expect(await refusal(chat)).toMatchObject({ status: 400, param: "model" });
+});
+
+test("a model of vectors that is asked for text is refused by name, and told which model writes", async () => {
+  const { chat, completions, responses } = client();
+  for (const call of [
+    chat.completions.create({ model: "bert", messages: [{ role: "user", content: "Hi" }] }),
+    completions.create({ model: "bert", prompt: "Hi" }),
+    responses.create({ model: "bert", input: "Hi" }),
+  ]) {
+    const error = await refusal(call);
+    expect(error).toMatchObject({ status: 400, code: "unsupported_value", param: "model" });
+    expect(error.message).toMatch(/`bert` does not write text here\. `[\w.-]+` does\.$/);
+  }
 });
 
 test("one call is one request whatever its batch, its tokens are counted, and its key gives the same answer again", async () => {

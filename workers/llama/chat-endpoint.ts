@@ -10,10 +10,11 @@ import {
   createChatChunks,
   type FinishReason,
   maxTokensOf,
+  needsOfChat,
   newId,
   newToolCallId,
   parseChatRequest,
-  refuseUnsupported,
+  refuseNeeds,
   type TokenLogprob,
   type ToolPolicy,
   toolPolicyOf,
@@ -63,7 +64,7 @@ export function countChat(body: Record<string, unknown>, host: Host): number {
 function readCall(body: Record<string, unknown>, host: Host): ChatRequest {
   const call = parseChatRequest(body);
   refuseOtherModels(host.model, call.model);
-  refuseUnsupported(call, LLAMA_FEATURES, call.model);
+  refuseNeeds(needsOfChat(call), LLAMA_FEATURES, call.model);
   return call;
 }
 

@@ -7,10 +7,11 @@ import {
   type CompletionChoice,
   type CompletionRequest,
   createCompletionChunks,
+  needsOfCompletion,
   newId,
   parseCompletionRequest,
   promptsOf,
-  refuseUnsupported,
+  refuseNeeds,
   type Usage,
   unixSeconds,
   usageOf,
@@ -83,7 +84,7 @@ export function countCompletion(body: Record<string, unknown>, host: Host): numb
 function readCall(body: Record<string, unknown>, host: Host): CompletionRequest {
   const call = parseCompletionRequest(body);
   refuseOtherModels(host.model, call.model);
-  refuseUnsupported(call, LLAMA_FEATURES, call.model);
+  refuseNeeds(needsOfCompletion(call), LLAMA_FEATURES, call.model);
   return call;
 }
 

@@ -6,10 +6,11 @@ import {
   type ChatRequest,
   createChatChunks,
   maxTokensOf,
+  needsOfChat,
   newId,
   newToolCallId,
   parseChatRequest,
-  refuseUnsupported,
+  refuseNeeds,
   type TokenLogprob,
   toolPolicyOf,
   unixSeconds,
@@ -26,7 +27,7 @@ import { respond } from "./respond.ts";
 export async function chat({ body, model, engine, simulation, wantsUsage, signal }: Ask): Promise<Response> {
   const call = parseChatRequest(body);
   refuseOtherCategory(model);
-  refuseUnsupported(call, featuresOf(model), model.id);
+  refuseNeeds(needsOfChat(call), featuresOf(model), model.id);
   const conversation = readConversation(call.messages);
   const prompt = promptTokens(call);
   const tokensMax = maxTokensOf(call);

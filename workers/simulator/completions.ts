@@ -7,10 +7,11 @@ import {
   type CompletionLogprobs,
   type CompletionRequest,
   createCompletionChunks,
+  needsOfCompletion,
   newId,
   parseCompletionRequest,
   promptsOf,
-  refuseUnsupported,
+  refuseNeeds,
   unixSeconds,
   usageOf,
 } from "@oxbow/contract";
@@ -26,7 +27,7 @@ import { decode, encode, isToken } from "./tokenizer.ts";
 export async function completions({ body, model, engine, simulation, wantsUsage, signal }: Ask): Promise<Response> {
   const call = parseCompletionRequest(body);
   refuseOtherCategory(model);
-  refuseUnsupported(call, featuresOf(model), model.id);
+  refuseNeeds(needsOfCompletion(call), featuresOf(model), model.id);
   const prompts = promptsOf(call).map(tokensOf);
   const tokensMax = call.max_tokens ?? COMPLETION_TOKENS_DEFAULT;
   const sampling = samplingOf(call, call.logprobs ?? null);

@@ -1,20 +1,21 @@
 // POST /v1/chat/completions.
 
-import { chatTokensBound, maxTokensOf, parseChatRequest, refuseUnsupported } from "@oxbow/contract";
+import { chatTokensBound, maxTokensOf, needsOfChat, parseChatRequest } from "@oxbow/contract";
+import { refuseLacking, refuseUnable } from "../ability.ts";
 import { readJson } from "../body.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
 import { takeImages } from "../images.ts";
-import { engineOf, otherModel, relayCall } from "../relay-call.ts";
+import { engineOf, relayCall } from "../relay-call.ts";
 
 export async function chat(exchange: Exchange): Promise<Response> {
-  const { catalogue } = exchange.rooms;
   identify(exchange);
   const { bytes, body } = await readJson(exchange);
-  const model = modelOf(body, catalogue);
+  const model = modelOf(body, exchange.rooms.catalogue);
   const engine = engineOf(exchange, model, body);
+  refuseUnable(exchange, model, engine, "text");
   const call = parseChatRequest(body);
-  refuseUnsupported(call, catalogue.featuresOf(model, engine), model.id, undefined, otherModel(exchange));
+  refuseLacking(exchange, model, engine, needsOfChat(call));
   return relayCall(exchange, {
     model,
     engine,

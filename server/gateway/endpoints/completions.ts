@@ -3,23 +3,24 @@
 import {
   COMPLETION_TOKENS_DEFAULT,
   completionTokensBound,
+  needsOfCompletion,
   parseCompletionRequest,
   promptsOf,
-  refuseUnsupported,
 } from "@oxbow/contract";
+import { refuseLacking, refuseUnable } from "../ability.ts";
 import { readJson } from "../body.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
 import { engineOf, relayCall } from "../relay-call.ts";
 
 export async function completions(exchange: Exchange): Promise<Response> {
-  const { catalogue } = exchange.rooms;
   identify(exchange);
   const { bytes, body } = await readJson(exchange);
-  const model = modelOf(body, catalogue);
+  const model = modelOf(body, exchange.rooms.catalogue);
   const engine = engineOf(exchange, model, body);
+  refuseUnable(exchange, model, engine, "text");
   const call = parseCompletionRequest(body);
-  refuseUnsupported(call, catalogue.featuresOf(model, engine), model.id);
+  refuseLacking(exchange, model, engine, needsOfCompletion(call));
   return relayCall(exchange, {
     model,
     engine,

@@ -10,8 +10,8 @@ import {
   parseDetectionRequest,
   writeForm,
 } from "@oxbow/contract";
+import { refuseUnable } from "../ability.ts";
 import { readJson } from "../body.ts";
-import { refuseUnable } from "../capability.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
 import { readForm } from "../form.ts";

@@ -10,8 +10,8 @@ import {
   tidyEmbeddings,
 } from "@oxbow/contract";
 import type { Model } from "../../config.ts";
+import { refuseUnable } from "../ability.ts";
 import { readJson } from "../body.ts";
-import { refuseUnable } from "../capability.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
 import { engineOf, relayCall } from "../relay-call.ts";

@@ -6,25 +6,26 @@ import {
   canvasOf,
   type ImageRequest,
   type ImageTask,
+  needsOfImage,
   parseImageEdit,
   parseImageGeneration,
-  refuseUnsupportedImage,
 } from "@oxbow/contract";
 import type { Model } from "../../config.ts";
 import type { Served } from "../../fleet/fleet.ts";
+import { refuseLacking, refuseUnable } from "../ability.ts";
 import { readJson } from "../body.ts";
 import { modelOf } from "../catalogue.ts";
 import { readEdit, takeEdit } from "../edit-images.ts";
 import { answerHeaders, type Exchange, identify } from "../exchange.ts";
 import { finishImages } from "../finish-images.ts";
-import { engineOf, otherModel, type RelayCall, relayCall } from "../relay-call.ts";
+import { engineOf, type RelayCall, relayCall } from "../relay-call.ts";
 
 export async function imageGenerations(exchange: Exchange): Promise<Response> {
   identify(exchange);
   const { bytes, body } = await readJson(exchange);
   const { model, engine } = painterOf(exchange, body);
   const call = parseImageGeneration(body);
-  refuse(exchange, "image_generation", call, model, engine);
+  refuseLacking(exchange, model, engine, needsOfImage("image_generation", call));
   const { asked, rest } = planOf(exchange, "image_generation", call, model, engine);
   return relayCall(exchange, {
     ...rest,
@@ -40,7 +41,7 @@ export async function imageEdits(exchange: Exchange): Promise<Response> {
   const edit = await readEdit(exchange);
   const { model, engine } = painterOf(exchange, edit.body);
   const call = parseImageEdit(edit.body);
-  refuse(exchange, "image_edit", call, model, engine);
+  refuseLacking(exchange, model, engine, needsOfImage("image_edit", call));
   const { asked, rest } = planOf(exchange, "image_edit", call, model, engine);
   return relayCall(exchange, {
     ...rest,
@@ -76,12 +77,8 @@ export function blob(exchange: Exchange): Response {
 function painterOf(exchange: Exchange, body: Record<string, unknown>): { model: Model; engine: Served } {
   const model = modelOf(body, exchange.rooms.catalogue);
   const engine = engineOf(exchange, model);
+  refuseUnable(exchange, model, engine, "image_generation");
   return { model, engine };
-}
-
-function refuse(exchange: Exchange, task: ImageTask, call: ImageRequest, model: Model, engine: Served): void {
-  const has = exchange.rooms.catalogue.featuresOf(model, engine);
-  refuseUnsupportedImage(task, call, has, model.id, otherModel(exchange));
 }
 
 /** What of a call is the same for both endpoints, and the fields that the engine gets in place of the caller's. */

@@ -7,30 +7,31 @@ import {
   createRenaming,
   createResponsesAnswer,
   maxTokensOf,
+  needsOfChat,
   newId,
   parseResponsesRequest,
-  refuseUnsupported,
   toChat,
 } from "@oxbow/contract";
+import { refuseLacking, refuseUnable } from "../ability.ts";
 import { readJson } from "../body.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
 import { takeImages } from "../images.ts";
-import { engineOf, otherModel, relayCall } from "../relay-call.ts";
+import { engineOf, relayCall } from "../relay-call.ts";
 import type { Translation } from "../stream.ts";
 
 const encoder = new TextEncoder();
 
 export async function responses(exchange: Exchange): Promise<Response> {
-  const { catalogue } = exchange.rooms;
   identify(exchange);
   const { body } = await readJson(exchange);
-  const model = modelOf(body, catalogue);
+  const model = modelOf(body, exchange.rooms.catalogue);
   const engine = engineOf(exchange, model, body);
+  refuseUnable(exchange, model, engine, "text");
   const call = parseResponsesRequest(body);
   const { chat, paths } = toChat(call, model.id);
   const names = createRenaming(paths);
-  refuseUnsupported(chat, catalogue.featuresOf(model, engine), model.id, names.asked, otherModel(exchange));
+  refuseLacking(exchange, model, engine, needsOfChat(chat), names.asked);
   const translation = translate(
     createResponsesAnswer({ call, model: model.id, words: names.body, newId, now: Date.now }),
   );

@@ -1,21 +1,20 @@
 // POST /v1/audio/speech: a text in, sound out, as it is made.
 
-import { charactersOf, needsOfSpeech, parseSpeechRequest, refuseNeeds } from "@oxbow/contract";
+import { charactersOf, needsOfSpeech, parseSpeechRequest } from "@oxbow/contract";
+import { refuseLacking, refuseUnable } from "../ability.ts";
 import { readJson } from "../body.ts";
-import { refuseUnable } from "../capability.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
-import { engineOf, otherModel, relayCall } from "../relay-call.ts";
+import { engineOf, relayCall } from "../relay-call.ts";
 
 export async function speech(exchange: Exchange): Promise<Response> {
-  const { catalogue } = exchange.rooms;
   identify(exchange);
   const { bytes, body } = await readJson(exchange);
-  const model = modelOf(body, catalogue);
+  const model = modelOf(body, exchange.rooms.catalogue);
   const engine = engineOf(exchange, model);
   refuseUnable(exchange, model, engine, "speech");
   const call = parseSpeechRequest(body);
-  refuseNeeds(needsOfSpeech(call), catalogue.featuresOf(model, engine), model.id, otherModel(exchange));
+  refuseLacking(exchange, model, engine, needsOfSpeech(call));
   return relayCall(exchange, {
     model,
     engine,

@@ -11,15 +11,14 @@ import {
   parseTranscriptionForm,
   parseTranslationForm,
   recordingOf,
-  refuseNeeds,
   TranscriptionRequest,
   writeForm,
 } from "@oxbow/contract";
-import { refuseUnable } from "../capability.ts";
+import { refuseLacking, refuseUnable } from "../ability.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
 import { readForm } from "../form.ts";
-import { engineOf, otherModel, type Prepared, relayCall } from "../relay-call.ts";
+import { engineOf, type Prepared, relayCall } from "../relay-call.ts";
 
 export function transcriptions(exchange: Exchange): Promise<Response> {
   return hear(exchange, "transcription", (form) => {
@@ -40,16 +39,15 @@ async function hear(
   feature: "transcription" | "translation",
   parse: (form: Form) => { needs: Iterable<Need>; stream: boolean },
 ): Promise<Response> {
-  const { catalogue } = exchange.rooms;
   identify(exchange);
   const form = await readForm(exchange, { bytesMax: AUDIO_FORM_BYTES_MAX });
   const body = bodyOfForm(form, TranscriptionRequest);
-  const model = modelOf(body, catalogue);
+  const model = modelOf(body, exchange.rooms.catalogue);
   const engine = engineOf(exchange, model);
   refuseUnable(exchange, model, engine, feature);
   const { needs, stream } = parse(form);
   const recording = recordingOf(form);
-  refuseNeeds(needs, catalogue.featuresOf(model, engine), model.id, otherModel(exchange));
+  refuseLacking(exchange, model, engine, needs);
 
   form.fields.set("model", [model.id]);
   const { bytes, contentType } = writeForm({ fields: form.fields, files: [recording] }, TranscriptionRequest);

@@ -8,9 +8,10 @@ import {
   createChatChunks,
   type FinishReason,
   maxTokensOf,
+  needsOfChat,
   newId,
   parseChatRequest,
-  refuseUnsupported,
+  refuseNeeds,
   unixSeconds,
   usageOf,
   type WorkerModel,
@@ -96,7 +97,7 @@ export async function count(body: Record<string, unknown>, host: SeeingHost): Pr
 async function planOf(body: Record<string, unknown>, host: SeeingHost): Promise<Plan> {
   const call = parseChatRequest(body);
   refuseOtherModels(host.model, call.model);
-  refuseUnsupported(call, FEATURES, host.model.id);
+  refuseNeeds(needsOfChat(call), FEATURES, host.model.id);
   const seen = await read(call, host);
   refuseTooLong(seen.promptTokens, host.contextTokens, "messages");
   const room = host.contextTokens - seen.promptTokens;
