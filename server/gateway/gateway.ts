@@ -58,7 +58,7 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
 
 const WITH_REST = Object.keys(ENDPOINTS).filter((path) => path.endsWith("*"));
 
-export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "running" | "holds" | "stopped"> {
+export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "waits" | "running" | "holds" | "stopped"> {
   models: readonly Model[];
   /** Free when the server started. */
   memoryBytes: number;
@@ -73,6 +73,7 @@ export function createGateway({ models, memoryBytes, ...given }: GatewayOptions)
     ...given,
     catalogue: createCatalogue(models),
     pulse,
+    waits: createPulse(),
     running: new Map(),
     holds,
     stopped: () => stopped,
@@ -103,6 +104,7 @@ export function createGateway({ models, memoryBytes, ...given }: GatewayOptions)
     stop: () => {
       stopped = true;
       rooms.pulse.stop();
+      rooms.waits.stop();
       keepOpen.stop();
     },
   };
