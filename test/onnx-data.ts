@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { dataWith, type ModelTable, type PlanTable, simulatorAlone } from "./data.ts";
+import { dataWith, type EngineTable, type ModelTable, type PlanTable, simulatorAlone } from "./data.ts";
 
 export interface OnnxModel {
   /** Writes the model into a folder. @returns the file to name in engines.yaml */
@@ -19,7 +19,11 @@ export interface OnnxModel {
  */
 export function dataWithOnnx(
   models: Record<string, OnnxModel>,
-  more: { plans?: (table: PlanTable) => void; models?: (table: ModelTable) => void } = {},
+  more: {
+    engines?: (table: EngineTable) => void;
+    plans?: (table: PlanTable) => void;
+    models?: (table: ModelTable) => void;
+  } = {},
 ): { folder: string; remove: () => void } {
   const weights = mkdtempSync(join(tmpdir(), "oxbow-weights-"));
   const data = dataWith(
@@ -29,6 +33,7 @@ export function dataWithOnnx(
         const file = model.write(join(weights, id));
         table.engines[id] = { kind: "onnx", models: [{ id, file }], slots: 8, threads: 1 };
       }
+      more.engines?.(table);
     },
     more.plans,
     (table) => {

@@ -10,6 +10,7 @@ import { remoteError } from "./refusals.ts";
 import { readAnswer, readWhole } from "./relay.ts";
 import { createTally } from "./repairs/tally.ts";
 import type { Said } from "./said.ts";
+import { readTranscript } from "./transcript-events.ts";
 
 /** Endpoints whose answers are JSON that we know. All others are passed on as they come. */
 const KNOWN = new Set(["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]);
@@ -19,6 +20,7 @@ const KNOWN = new Set(["/v1/chat/completions", "/v1/completions", "/v1/embedding
  * @throws RelayedError, ApiError for an error that stands in place of the answer, and for what is no answer
  */
 export async function readMended(response: Response, said: Said, remote: RemoteKind): Promise<EngineAnswer> {
+  if (said.path === "/v1/audio/transcriptions") return readAnswer(readTranscript(response, said, remote), said.path);
   if (!KNOWN.has(said.path)) return readAnswer(response, said.path);
   const isStream = (response.headers.get("content-type") ?? "").startsWith("text/event-stream");
   if (isStream !== said.stream && isStream) {
