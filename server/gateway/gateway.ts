@@ -73,7 +73,7 @@ export function createGateway({ models, memoryBytes, ...given }: GatewayOptions)
     ...given,
     catalogue: createCatalogue(models),
     pulse,
-    waits: createPulse(),
+    waits: createPulse(WAITS_TICK_MS),
     running: new Map(),
     holds,
     stopped: () => stopped,
@@ -114,6 +114,9 @@ async function answer(exchange: Exchange): Promise<Response> {
   if (exchange.request.method === "OPTIONS") return preflight(exchange);
   return find(exchange)(exchange);
 }
+
+/** Whoever waits for an engine may be told that it is late by so much. */
+const WAITS_TICK_MS = 100;
 
 /** Without query, and without the slash that some clients leave at the end. */
 function pathOf(url: string): string {

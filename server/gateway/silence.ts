@@ -20,12 +20,16 @@ export interface Elsewhere {
   elsewhere(outcome?: Outcome): boolean;
 }
 
+/** Between two looks at an engine from which nothing comes. */
+const LOOK_MS = 1_000;
+
 /** Watches an engine that was asked, until its answer begins. Every call has one. */
 export class Watch implements Beat {
   readonly lastMs: number;
   /** The call has a slot of another engine, and is to go there. */
   left = false;
   private over = false;
+  private lookAtMs: number;
   private readonly engine: Engine;
   private readonly patience: Patience;
   private readonly tries: Elsewhere;
@@ -38,6 +42,7 @@ export class Watch implements Beat {
     this.patience = patience;
     this.tries = tries;
     this.hangUp = hangUp;
+    this.lookAtMs = Math.min(LOOK_MS, patience.silentMsMax);
   }
 
   onTick(waitedMs: number): void {
@@ -48,6 +53,8 @@ export class Watch implements Beat {
       this.hangUp.end(saidNothing(wholeMsMax));
       return;
     }
+    if (waitedMs < this.lookAtMs) return;
+    this.lookAtMs = waitedMs + Math.min(LOOK_MS, Math.max(silentMsMax - waitedMs, 0) || silentMsMax);
     const late = wholeMsMax === null && waitedMs >= silentMsMax;
     this.left = !late && !this.engine.simulated && this.leaves(waitedMs);
     this.over = late || this.left;
