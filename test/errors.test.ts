@@ -451,6 +451,12 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
   engine_timeout: { how: () => chat(SLOW, tight), message: /engine/i },
 };
 
+/** Calls that were let in, the waiting ones too. */
+async function inFlight(of: RunningServer): Promise<number> {
+  const usage = await request(of.port, "GET", "/v1/usage", { headers: { authorization: `Bearer ${KEY}` } });
+  return JSON.parse(usage!.body.toString()).today.in_flight;
+}
+
 /** A caller who waits in line when the server is told to stop. */
 async function refusedWhileDraining(): Promise<Message | null> {
   const data = dataWith(({ engines }) => {
@@ -460,9 +466,9 @@ async function refusedWhileDraining(): Promise<Message | null> {
   try {
     const unhurried = { stream: true, x_simulate: { tokens: 20, itlMs: 50 } };
     const running = chat(unhurried, draining);
-    await Bun.sleep(300);
+    await eventually(async () => (await inFlight(draining)) === 1, "the first one runs");
     const inLine = chat({}, draining);
-    await Bun.sleep(300);
+    await eventually(async () => (await inFlight(draining)) === 2, "the second one waits");
     draining.process.kill("SIGTERM");
     const refused = await inLine;
     expect((await running)!.body.toString()).toEndWith("data: [DONE]\n\n");
