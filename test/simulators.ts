@@ -42,7 +42,7 @@ export async function startSimulator({ models, slots = 128, options, port }: Sim
   };
   const child = Bun.spawn([process.execPath, join(ROOT, "workers/simulator/main.ts"), JSON.stringify(config)], {
     env: { PATH: process.env.PATH },
-    stdin: "ignore",
+    stdin: "pipe", // its end ends the simulator, also when the tests are killed
     stdout: "ignore",
     stderr: "pipe",
   });

@@ -238,6 +238,10 @@ async function begin(
     ...(engine.remote === null ? {} : { priority, tenant: tenantOf(exchange.caller!.accountId) }),
   });
   if (answer.kind === "whole") return { answer, first: null };
+  if (answer.kind === "stream" && !call.stream) {
+    answer.events.cancel();
+    throw new ApiError("engine_failed", "The engine streamed where a whole answer was asked for.");
+  }
   const first = await answer.events.next().catch(neverBegun);
   if (first?.error) throw first.error;
   if (first === null) throw new ApiError("engine_failed", "The engine's answer was empty. Try again.");

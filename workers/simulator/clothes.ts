@@ -72,22 +72,40 @@ export function dressedError(dress: SimulatorOptions["dress"], error: ApiError):
   return clothes.error(tooLong ? clothes.tooLong(told.contextTokens!, told.promptTokens ?? 0) : error.message, error);
 }
 
-/** A chat answer, whole or streamed, in this dress. */
-export async function dressedChat(dress: SimulatorOptions["dress"], response: Response): Promise<Response> {
+/** A chat answer, whole or streamed, in this dress. What a fault makes of it stays broken. */
+export function dressedChat(dress: SimulatorOptions["dress"], response: Response): Response {
   if (dress === "plain" || !response.ok || response.body === null) return response;
   const clothes = CLOTHES[dress];
   const { status, headers } = response;
-  if (!headers.get("content-type")?.startsWith("text/event-stream")) {
-    const answer = (await response.json()) as { choices: { message: Json }[] };
-    for (const { message } of answer.choices) clothes.message(message);
-    return new Response(JSON.stringify(answer), { status, headers });
-  }
+  const streams = headers.get("content-type")?.startsWith("text/event-stream") ?? false;
+  return new Response(response.body.pipeThrough(streams ? eventsIn(clothes) : wholeIn(clothes)), { status, headers });
+}
+
+function eventsIn(clothes: Clothes): TransformStream<Uint8Array, Uint8Array> {
   const decoder = new TextDecoder();
   const encoder = new TextEncoder();
-  const dressing = new TransformStream<Uint8Array, Uint8Array>({
+  return new TransformStream({
     transform: (piece, controller) => controller.enqueue(encoder.encode(dressedEvents(decoder.decode(piece), clothes))),
   });
-  return new Response(response.body.pipeThrough(dressing), { status, headers });
+}
+
+/** Of an answer that is cut nothing comes. */
+function wholeIn(clothes: Clothes): TransformStream<Uint8Array, Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  return new TransformStream({
+    transform: (piece) => void pieces.push(piece),
+    flush: (controller) => controller.enqueue(new TextEncoder().encode(dressedWhole(Buffer.concat(pieces), clothes))),
+  });
+}
+
+function dressedWhole(bytes: Buffer, clothes: Clothes): string {
+  try {
+    const answer = JSON.parse(bytes.toString()) as { choices: { message: Json }[] };
+    for (const { message } of answer.choices) clothes.message(message);
+    return JSON.stringify(answer);
+  } catch {
+    return bytes.toString(); // made to be broken
+  }
 }
 
 /** A transcript that is streamed, in this dress: vLLM sends chunks as of a chat, and `[DONE]` behind them. */
