@@ -70,7 +70,9 @@ ${Object.entries(REPAIRS)
 
 For every remote kind: events are cut and framed anew whatever their line ends, comments, missing blanks and chunk borders;
 an event or an answer that is no JSON ends the call with an error; the model has our id; token counts are asked for, so that
-the ledger has them, and shown only to callers who asked.
+the ledger has them, and shown only to callers who asked. Of chat and completions, an answer that comes whole where a stream
+was asked for is sent as a stream, and events where none were asked for are put together to the answer that they tell;
+elsewhere such a call fails.
 
 What is right in a call, and refused by an engine:
 
