@@ -155,7 +155,7 @@ test("every rule has what it is there for", () => {
 test.skipIf(promtool === null).each(Object.keys(SICK))(
   "%s fires on what it is there for, and no other with it",
   (name) => {
-      const series = seriesFor(name);
+    const series = seriesFor(name);
     expect(outcomeOf([testOf(series, name, SICK[name]!.labels)])).toMatchObject({ code: 0 });
   },
 );
