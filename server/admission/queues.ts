@@ -113,7 +113,7 @@ export function createQueues<E, O = never>({ place, pool = () => "", ...options 
     async enter(model: string, standing: Standing, signal: AbortSignal): Promise<Seat<E, O>> {
       signal.throwIfAborted();
       const turn = takeTurn(model, standing, signal);
-      return new HeldSeat(places, turn instanceof Promise ? await turn : turn, model, standing, signal);
+      return new HeldSeat(places, turn instanceof Promise ? await turn : turn, model, standing);
     },
 
     /** Lets those who wait for `model` go, as far as there are slots. To be called whenever one becomes free. */

@@ -42,10 +42,11 @@ export interface Seat<E, O = never> {
   move(not: ReadonlySet<string>, outcome?: O): boolean;
   /**
    * Gives the slot back and stands in line again, as long as the class may wait altogether.
-   * @param msMax and no longer than so this time
+   * @param signal takes him out of the line
+   * @param msMax he waits no longer than so this time
    * @throws as `enter`; the seat is closed then
    */
-  again(msMax?: number): Promise<void>;
+  again(signal: AbortSignal, msMax?: number): Promise<void>;
   /** Gives the slot back. Safe to call twice: a call can end in more than one way at once. */
   close(): void;
 }
@@ -70,19 +71,12 @@ export class HeldSeat<E, O> implements Seat<E, O> {
   private readonly places: Places<E, O>;
   private readonly model: string;
   private readonly standing: Standing;
-  private readonly signal: AbortSignal;
   private readonly sinceMs: number;
   /** null: it is closed. */
   private turn: Turn<Placement<E, O>> | null;
   private given: Placement<E, O>;
 
-  constructor(
-    places: Places<E, O>,
-    turn: Turn<Placement<E, O>>,
-    model: string,
-    standing: Standing,
-    signal: AbortSignal,
-  ) {
+  constructor(places: Places<E, O>, turn: Turn<Placement<E, O>>, model: string, standing: Standing) {
     this.places = places;
     this.turn = turn;
     this.given = turn.given;
@@ -90,7 +84,6 @@ export class HeldSeat<E, O> implements Seat<E, O> {
     this.sinceMs = places.now() - turn.waitedMs;
     this.model = model;
     this.standing = standing;
-    this.signal = signal;
   }
 
   get engine(): E {
@@ -111,12 +104,14 @@ export class HeldSeat<E, O> implements Seat<E, O> {
     return true;
   }
 
-  async again(msMax?: number): Promise<void> {
+  async again(signal: AbortSignal, msMax?: number): Promise<void> {
     this.close();
-    const { places, model, standing, signal } = this;
+    const { places, model, standing } = this;
     const waitMsMax = places.waitMsMaxOf(standing.priority);
     if (places.now() - this.sinceMs >= waitMsMax) throw tooLate(waitMsMax);
-    const turn = await (msMax === undefined ? places.takeTurn(model, standing, signal) : this.takeTurnWithin(msMax));
+    const turn = await (msMax === undefined
+      ? places.takeTurn(model, standing, signal)
+      : this.takeTurnWithin(msMax, signal));
     this.turn = turn;
     this.given = turn.given;
     this.waitedMs += turn.waitedMs;
@@ -129,8 +124,8 @@ export class HeldSeat<E, O> implements Seat<E, O> {
     this.given.release();
   }
 
-  private async takeTurnWithin(ms: number): Promise<Turn<Placement<E, O>>> {
-    const { places, model, standing, signal } = this;
+  private async takeTurnWithin(ms: number, signal: AbortSignal): Promise<Turn<Placement<E, O>>> {
+    const { places, model, standing } = this;
     const late = new AbortController();
     const stop = places.after(ms, () => late.abort(tooLate(ms)));
     try {
