@@ -40,8 +40,6 @@ export interface ModelQueue {
   classes: QueueReport[];
 }
 
-export type Queues<E, O = never> = ReturnType<typeof createQueues<E, O>>;
-
 /** One line. A model has several when some accounts have engines of their own. */
 interface LineState<E, O> {
   queue: Queue<Placement<E, O>>;

@@ -151,7 +151,7 @@ export class CallSettlement implements Settlement {
 }
 
 /** Stands for an answer that was too large to be kept: its key must not run again. */
-export const NOT_KEPT: StoredAnswer = { status: 0, contentType: "", bytes: new Uint8Array() };
+const NOT_KEPT: StoredAnswer = { status: 0, contentType: "", bytes: new Uint8Array() };
 
 /** How a call ends that failed before its first token. */
 function outcomeOf(exchange: Exchange, error: unknown): Outcome {

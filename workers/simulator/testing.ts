@@ -3,7 +3,7 @@
 import { expect } from "bun:test";
 import type { WorkerConfig } from "@oxbow/contract";
 import { createSimulator } from "./server.ts";
-import { auditChatStream } from "./stream-audit.ts";
+import { auditChatStream } from "./test-stream.ts";
 
 const model = (id: string, capabilities: string[], contextTokens = 8192, category = "chat") => ({
   id,
