@@ -40,7 +40,7 @@ interface Scenario {
 
 const CHUNKS = 100;
 
-export function scenarios(model: string): Scenario[] {
+function scenarios(model: string): Scenario[] {
   return [
     { name: "whole answer, 16 callers, per request", body: callBody(model), calls: 8_000, parallel: 16, units: 1 },
     { name: "whole answer, 64 callers, per request", body: callBody(model), calls: 8_000, parallel: 64, units: 1 },

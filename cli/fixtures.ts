@@ -3,6 +3,8 @@
 import { join } from "node:path";
 
 export const MAIN = join(import.meta.dir, "main.ts");
+/** None of them outlives the tests, also when those are killed. */
+const WITH_PARENT = join(import.meta.dir, "../server/fleet/with-parent.ts");
 
 /** What the command may see of the environment: not what the machine of the tests happens to have set. */
 export function envOf(home: string, more: Record<string, string> = {}) {
@@ -13,7 +15,12 @@ export function envOf(home: string, more: Record<string, string> = {}) {
 function start(home: string, args: string[], more: Record<string, string>, input?: Uint8Array<ArrayBuffer>) {
   const env = envOf(home, more);
   const stdin = input?.length ? input : "ignore";
-  return Bun.spawn([process.execPath, MAIN, ...args], { env, stdin, stdout: "pipe", stderr: "pipe" });
+  return Bun.spawn([process.execPath, "--preload", WITH_PARENT, MAIN, ...args], {
+    env,
+    stdin,
+    stdout: "pipe",
+    stderr: "pipe",
+  });
 }
 
 /** @param input what is piped into it */

@@ -119,7 +119,7 @@ export function createBars(out: { write(text: string): void; columns(): number; 
 const BARS_MS = 100;
 const WHAT = { transfer: "", attached: "by another process", check: "checksum" } as const;
 
-export function barOf(path: string, { total, bytes, what, speed }: Bar, columns: number): string {
+function barOf(path: string, { total, bytes, what, speed }: Bar, columns: number): string {
   const share = total === 0 ? 1 : Math.min(1, bytes / total);
   const right = ` ${String(Math.floor(share * 100)).padStart(3)} % of ${bytesText(total)}${what === "" ? "" : `, ${what}`}${speed.text(total - bytes)}`;
   const width = Math.max(8, Math.min(30, columns - right.length - 24));

@@ -7,6 +7,7 @@ import { type EngineKind, loadConfig, type RemoteKind } from "../server/config.t
 import { CALL_REPAIRS } from "../server/engines/call-repairs.ts";
 import { REPAIRS } from "../server/engines/repairs/repairs.ts";
 import { TOOL_CHOICES } from "../server/engines/tool-choice.ts";
+import { PRIVATE_FIELDS } from "../server/gateway/forward.ts";
 
 const RECORDINGS = join(import.meta.dir, "../test/recordings");
 
@@ -70,7 +71,9 @@ ${Object.entries(REPAIRS)
 
 For every remote kind: events are cut and framed anew whatever their line ends, comments, missing blanks and chunk borders;
 an event or an answer that is no JSON ends the call with an error; the model has our id; token counts are asked for, so that
-the ledger has them, and shown only to callers who asked.
+the ledger has them, and shown only to callers who asked. Of chat and completions, an answer that comes whole where a stream
+was asked for is sent as a stream, and events where none were asked for are put together to the answer that they tell;
+elsewhere such a call fails.
 
 What is right in a call, and refused by an engine:
 
@@ -106,6 +109,7 @@ Never sent on, because a caller could jump the engine's line with it, reach insi
 
 | kind | fields of the body |
 | --- | --- |
+| every kind, and our own workers | ${listOf(PRIVATE_FIELDS)} |
 ${remote
   .filter(({ row }) => row.privateFields.length > 0)
   .map(({ name, row }) => `| \`${name}\` | ${listOf(row.privateFields)} |`)

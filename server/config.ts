@@ -209,7 +209,7 @@ export interface RemoteKind {
   toolChoices: string[];
   /** Names from the table in engines/call-repairs.ts. */
   callRepairs: string[];
-  /** Names from the table of repairs in engines/repairs.ts. */
+  /** Names from the table of repairs in engines/repairs/repairs.ts. */
   repairs: string[];
   /** What its refusals mean: `text` is a regular expression, `as` a row of the error table. */
   refusals: { text: string; as: ErrorName }[];

@@ -6,27 +6,36 @@ import OpenAI, { toFile } from "openai";
 import { dataWith } from "./data.ts";
 import { KEY, type RunningServer, startServer } from "./harness.ts";
 import { wavOf } from "./recordings.ts";
+import { type Simulator, startSimulator } from "./simulators.ts";
 
 setDefaultTimeout(60_000);
 
 let far: RunningServer;
 let near: RunningServer;
+let vllm: Simulator;
 let data: ReturnType<typeof dataWith>;
 beforeAll(async () => {
   far = await startServer({ simulate: true });
+  const hears = { id: "openai/whisper-large-v3", category: "audio", capabilities: ["transcription"] };
+  vllm = await startSimulator({ models: [hears], options: { dress: "vllm" } });
   data = dataWith((table) => {
     const models = [
       { id: "whisper-medium", name: "openai/whisper-medium" },
       { id: "kokoro-82m", name: "kokoro" },
     ];
     // Through the tap: what goes to it can be looked at.
-    table.engines = { far: { kind: "openai", url: far.baseUrl, models, slots: 4, apiKeyEnv: "FAR_KEY" } };
+    const heard = [{ id: "whisper-large-v3", name: "openai/whisper-large-v3" }];
+    table.engines = {
+      vllm: { kind: "vllm", url: vllm.url, models: heard, slots: 4 },
+      far: { kind: "openai", url: far.baseUrl, models, slots: 4, apiKeyEnv: "FAR_KEY" },
+    };
   });
   near = await startServer({ env: { OXBOW_DATA: data.folder, FAR_KEY: KEY } });
 }, 120_000);
 afterAll(async () => {
   await near?.stop();
   await far?.stop();
+  await vllm?.stop();
   data?.remove();
 });
 
@@ -71,6 +80,23 @@ test("a stream of a transcript, and sound, pass through", async () => {
   expect(Buffer.from(await here.arrayBuffer())).toEqual(Buffer.from(await direct.arrayBuffer()));
   const events = await (await client().audio.speech.create({ ...call, stream_format: "sse" })).text();
   expect(events).toContain('"type":"speech.audio.done"');
+});
+
+test("a stream of a transcript in vLLM's form comes in OpenAI's", async () => {
+  const stream = await client().audio.transcriptions.create({
+    model: "whisper-large-v3",
+    file: await file(),
+    stream: true,
+  });
+  const deltas: string[] = [];
+  let text: string | null = null;
+  for await (const event of stream) {
+    if (event.type === "transcript.text.delta") deltas.push(event.delta);
+    if (event.type === "transcript.text.done") text = event.text;
+  }
+  expect(deltas.length).toBeGreaterThan(3);
+  expect(text).toBe(deltas.join(""));
+  expect(text).toStartWith("This is a simulated transcript.");
 });
 
 test("every answer kept the contract on both sides", () => {

@@ -1,5 +1,7 @@
 // Programs of Debian that tests use: installed by the test where it may, named where it may not.
 
+import { basename, join } from "node:path";
+
 const OPTIONS = { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
 
 /**
@@ -26,4 +28,24 @@ export function havePrograms(...programs: string[]): boolean {
   } catch {
     return false; // whoever asks says so in the name of his test
   }
+}
+
+/**
+ * A program out of a package that is not installed for it, because that would start a server: downloaded by anybody,
+ * unpacked into `folder`. The machine's own is taken where there is one.
+ * @param path in the package
+ * @returns its path; null: it cannot be had
+ */
+export function haveUnpacked(name: string, path: string, folder: string): string | null {
+  const own = Bun.which(basename(path));
+  if (own !== null) return own;
+  if (Bun.which("apt-get") === null || Bun.which("dpkg-deb") === null) return null;
+  const download = () => Bun.spawnSync(["apt-get", "download", "-q", name], { ...OPTIONS, cwd: folder }).exitCode === 0;
+  if (!download()) {
+    Bun.spawnSync(["apt-get", "update", "-q"], OPTIONS);
+    if (!download()) return null;
+  }
+  const unpack = `dpkg-deb --fsys-tarfile ${name}_*.deb | tar x ./${path}`;
+  const { exitCode } = Bun.spawnSync(["sh", "-c", unpack], { cwd: folder });
+  return exitCode === 0 ? join(folder, path) : null;
 }

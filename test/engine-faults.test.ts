@@ -2,7 +2,7 @@
 // beside it.
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import type { Outcome } from "@oxbow/contract";
+import { type Outcome, SSE_DONE, SSE_HEADERS, sseEvent } from "@oxbow/contract";
 import OpenAI, { APIError } from "openai";
 import { openUsage } from "../server/ledger/ledger.ts";
 import { dataWith } from "./data.ts";
@@ -15,8 +15,12 @@ setDefaultTimeout(60_000);
 const ALONE = "mistral-7b";
 const SHARED = "llama-3.2-3b";
 
+/** Of an engine that answers in the other form than was asked for. */
+const CONTRARY = "qwen-2.5-7b";
+
 let faulty: Simulator;
 let sound: Simulator;
+let contrary: ReturnType<typeof Bun.serve>;
 let server: RunningServer;
 let client: OpenAI;
 let removeData: () => void;
@@ -26,8 +30,10 @@ beforeAll(async () => {
     startSimulator({ models: [ALONE, SHARED] }),
     startSimulator({ models: [SHARED] }),
   ]);
+  contrary = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: answerContrarily });
   const data = dataWith((table) => {
     table.engines = {
+      contrary: { kind: "openai", url: `${contrary.url.origin}/v1`, models: [{ id: CONTRARY }], slots: 1 },
       // One slot: whether it is free is seen by the next call.
       faulty: { kind: "vllm", url: faulty.url, models: [{ id: ALONE }, { id: SHARED }], slots: 1, weight: 1_000 },
       sound: { kind: "vllm", url: sound.url, models: [{ id: SHARED }], slots: 8, weight: 0.001 },
@@ -48,9 +54,25 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(async () => {
   await server?.stop();
-  await Promise.all([faulty?.stop(), sound?.stop()]);
+  await Promise.all([faulty?.stop(), sound?.stop(), contrary?.stop(true)]);
   removeData?.();
 });
+
+async function answerContrarily(request: Request): Promise<Response> {
+  if (request.method === "GET") return Response.json({ object: "list", data: [{ id: CONTRARY }] });
+  const { stream } = (await request.json()) as { stream?: boolean };
+  const head = { id: "chatcmpl-1", created: 1, model: CONTRARY };
+  const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
+  if (stream) {
+    const message = { role: "assistant", content: "Hello there", refusal: null };
+    const choices = [{ index: 0, message, logprobs: null, finish_reason: "stop" }];
+    return Response.json({ ...head, object: "chat.completion", choices, usage });
+  }
+  const chunk = (delta: object, finish_reason: string | null = null) =>
+    sseEvent({ ...head, object: "chat.completion.chunk", choices: [{ index: 0, delta, finish_reason }] });
+  const text = chunk({ role: "assistant", content: "Hello" }) + chunk({ content: " there" }) + chunk({}, "stop");
+  return new Response(text + sseEvent({ ...head, choices: [], usage }) + SSE_DONE, { headers: SSE_HEADERS });
+}
 
 type Seen = string;
 
@@ -191,4 +213,16 @@ test("an engine that never takes more gives its caller back soon, who hears when
   expect(refused).toMatchObject({ status: 503, code: "queue_timeout" });
   expect((refused as APIError).headers!.get("retry-after")).toMatch(/^[1-9]\d?$/);
   expect(performance.now() - askedMs).toBeLessThan(5_000);
+});
+
+test("an engine that streams what was to be whole, and sends whole what was to be streamed, serves both", async () => {
+  const body = { model: CONTRARY, messages: [{ role: "user" as const, content: "Hello" }] };
+  const whole = await client.chat.completions.create(body);
+  expect([whole.object, whole.choices[0]!.message.content]).toEqual(["chat.completion", "Hello there"]);
+  const final = await client.chat.completions
+    .stream({ ...body, stream_options: { include_usage: true } })
+    .finalChatCompletion();
+  expect([final.choices[0]!.message.content, final.choices[0]!.finish_reason]).toEqual(["Hello there", "stop"]);
+  expect([whole.usage, final.usage].map((usage) => usage!.total_tokens)).toEqual([5, 5]);
+  expect(outcomes().slice(0, 2)).toEqual(["complete", "complete"]);
 });

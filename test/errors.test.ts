@@ -2,122 +2,47 @@
 // header fields that clients act on.
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { ERRORS, type ErrorKind, type ErrorName } from "@oxbow/contract";
-import { adminPlan, dataWith } from "./data.ts";
 import { whileDiskIsFull } from "./disk.ts";
-import { eventually, KEY, type RunningServer, startServer } from "./harness.ts";
+import {
+  AUTH,
+  ask,
+  BROKEN,
+  chat,
+  closeServers,
+  dataUrl,
+  files,
+  HEAD,
+  HEARS,
+  hear,
+  IMAGE,
+  imagePart,
+  LOADING,
+  openServers,
+  PRO,
+  refusedWhileDraining,
+  respond,
+  SEES,
+  SLOW,
+  SPEAKS,
+  schema,
+  see,
+  server,
+  tight,
+  tool,
+  whileBusy,
+} from "./error-servers.ts";
+import { eventually, KEY } from "./harness.ts";
 import { headerOf, type Message, request, sendBytes, statusOf } from "./http.ts";
-import { type FileServer, openFiles, pngHead } from "./images.ts";
+import { pngHead } from "./images.ts";
 import { makeMember } from "./members.ts";
 import { formOf, wavOf } from "./recordings.ts";
 import { HELLO, MODEL } from "./suite.ts";
 
 setDefaultTimeout(20_000);
 
-const HEARS = "whisper-medium";
-const SPEAKS = "kokoro-82m";
-const LOADING = "mistral-7b";
-const BROKEN = "llama-3.2-3b";
-const PRO = "qwen-14b";
-const SEES = "gemma-3-4b";
-const IMAGE = "messages[0].content[0].image_url.url";
-const SLOW = { x_simulate: { ttftMs: 60_000 } };
-
-let server: RunningServer;
-/** One slot, one place in line, short patience, an engine that never loads and one that cannot. */
-let tight: RunningServer;
-let files: FileServer;
-const cleanUp: (() => unknown)[] = [];
-
-beforeAll(async () => {
-  files = openFiles({});
-  cleanUp.push(files.stop);
-  const folder = mkdtempSync(join(tmpdir(), "oxbow-broken-"));
-  const file = join(folder, "broken.gguf");
-  writeFileSync(file, "this is no model");
-  const data = dataWith(
-    ({ kinds, engines }) => {
-      kinds.loading = { ...kinds.simulator, worker: "test/loading-worker.ts", simulated: false };
-      engines.loading = { kind: "loading", models: [{ id: LOADING }], slots: 1, pinned: false };
-      engines.broken = { kind: "llama", models: [{ id: BROKEN, file }], slots: 1, pinned: false };
-      engines.simulator!.slots = 1;
-    },
-    adminPlan({ tiers: ["free", "premium"], outputTokensMax: 200_000, audioSecondsMax: 2 }),
-  );
-  cleanUp.push(data.remove, () => rmSync(folder, { recursive: true }));
-  const env = {
-    OXBOW_DATA: data.folder,
-    OXBOW_BODY_BYTES_MAX: "100000",
-    OXBOW_BODY_IDLE_MS_MAX: "300",
-    OXBOW_BODIES_BYTES_MAX: "150000",
-    OXBOW_ACCOUNT_BODIES_BYTES_MAX: "200000",
-    OXBOW_IMAGE_BYTES_MAX: "1024",
-    OXBOW_QUEUE_DEPTH_MAX: "1",
-    OXBOW_QUEUE_WAIT_MS_MAX: "400",
-    OXBOW_FIRST_TOKEN_MS_MAX: "400",
-    OXBOW_ANSWER_MS_MAX: "400",
-    OXBOW_CHUNK_GAP_MS_MAX: "400",
-  };
-  [server, tight] = await Promise.all([
-    startServer({ simulate: true, env: { OXBOW_SETTLE_MS_MAX: "500", OXBOW_FETCH_ALLOW: files.origin } }),
-    startServer({ simulate: true, env }),
-  ]);
-  cleanUp.push(server.stop, tight.stop);
-}, 90_000);
-afterAll(async () => {
-  for (const step of cleanUp.toReversed()) await step();
-});
-
-const AUTH = { authorization: `Bearer ${KEY}` };
-const HEAD = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: ${AUTH.authorization}\r\n`;
-
-function ask(body: unknown, at: RunningServer = server, headers: Record<string, string> = AUTH) {
-  const text = typeof body === "string" ? body : JSON.stringify(body);
-  return request(at.tap.port, "POST", "/v1/chat/completions", { headers, body: text });
-}
-
-const hear = (fields: Record<string, string>, file?: Uint8Array, at: RunningServer = server) => {
-  const { body, headers } = formOf({ model: HEARS, ...fields }, file);
-  return request(at.tap.port, "POST", "/v1/audio/transcriptions", { headers: { ...AUTH, ...headers }, body });
-};
-
-const respond = (fields: object) =>
-  request(server.tap.port, "POST", "/v1/responses", {
-    headers: AUTH,
-    body: JSON.stringify({ model: MODEL, ...fields }),
-  });
-const chat = (fields: object, at?: RunningServer, headers?: Record<string, string>) =>
-  ask({ model: MODEL, messages: HELLO, ...fields }, at, headers);
-const tool = (name: string, parameters: object = {}) => ({ type: "function", function: { name, parameters } });
-/** A chat about one image, with a model that sees. */
-const see = (url: string, at?: RunningServer) =>
-  chat({ model: SEES, messages: [{ role: "user", content: [imagePart(url)] }] }, at);
-const imagePart = (url: string) => ({ type: "image_url", image_url: { url } });
-const dataUrl = (bytes: Uint8Array) => `data:image/png;base64,${Buffer.from(bytes).toString("base64")}`;
-const schema = (schema: object) => ({ type: "json_schema", json_schema: { name: "s", strict: true, schema } });
-
-/** Takes the one slot of the tight server, and hangs up when `during` is done. */
-async function whileBusy<T>(during: () => Promise<T>): Promise<T> {
-  const hangUp = new AbortController();
-  const fields = { model: MODEL, messages: HELLO, stream: true, x_simulate: { tokens: 2_000, itlMs: 20 } };
-  const held = await fetch(`${tight.baseUrl}/chat/completions`, {
-    method: "POST",
-    headers: { ...AUTH, "content-type": "application/json" },
-    body: JSON.stringify(fields),
-    signal: hangUp.signal,
-  });
-  const reader = held.body!.getReader();
-  await reader.read();
-  try {
-    return await during();
-  } finally {
-    await reader.cancel();
-    hangUp.abort();
-  }
-}
+beforeAll(openServers, 90_000);
+afterAll(closeServers);
 
 interface Provocation {
   how: () => Promise<Message | null>;
@@ -450,29 +375,6 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
   shutting_down: { how: refusedWhileDraining, message: /shutting down/, headers: RETRY_SOON },
   engine_timeout: { how: () => chat(SLOW, tight), message: /engine/i },
 };
-
-/** A caller who waits in line when the server is told to stop. */
-async function refusedWhileDraining(): Promise<Message | null> {
-  const data = dataWith(({ engines }) => {
-    engines.simulator!.slots = 1;
-  });
-  const draining = await startServer({ simulate: true, env: { OXBOW_DATA: data.folder, OXBOW_DRAIN_MS_MAX: "3000" } });
-  try {
-    const unhurried = { stream: true, x_simulate: { tokens: 20, itlMs: 50 } };
-    const running = chat(unhurried, draining);
-    await Bun.sleep(300);
-    const inLine = chat({}, draining);
-    await Bun.sleep(300);
-    draining.process.kill("SIGTERM");
-    const refused = await inLine;
-    expect((await running)!.body.toString()).toEndWith("data: [DONE]\n\n");
-    draining.assertTraffic();
-    return refused;
-  } finally {
-    await draining.stop();
-    data.remove();
-  }
-}
 
 /** The envelope, of an answer or of the last event of a stream. */
 function errorOf(answer: Message): { code: string | null } {

@@ -99,7 +99,10 @@ export function spawnServer(
   { simulate, env, timeOfDayMs }: StartOptions = {},
 ): Bun.Subprocess<"ignore", "pipe", "pipe"> {
   const clock = timeOfDayMs === undefined ? [] : ["--preload", join(ROOT, "test/clock.ts")];
-  const command = [process.execPath, ...clock, join(ROOT, "cli/main.ts"), "up", ...(simulate ? ["--simulate"] : [])];
+  // A server watches nobody; this one is not to outlive the tests, also when they are killed.
+  const preload = ["--preload", join(ROOT, "server/fleet/with-parent.ts")];
+  const up = [join(ROOT, "cli/main.ts"), "up", ...(simulate ? ["--simulate"] : [])];
+  const command = [process.execPath, ...preload, ...clock, ...up];
   return Bun.spawn(command, {
     cwd: home,
     // Nothing of the developer's own settings reaches a test.
@@ -122,7 +125,7 @@ export function spawnServer(
 const DAY_MS = 86_400_000;
 
 /** Reads both outputs of a process as they come; the returned function tells what has come. */
-export function collect(child: Bun.Subprocess<"ignore", "pipe", "pipe">): () => string {
+export function collect(child: Bun.Subprocess<"ignore" | "pipe", "pipe", "pipe">): () => string {
   let text = "";
   for (const stream of [child.stdout, child.stderr]) {
     void (async () => {

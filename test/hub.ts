@@ -175,7 +175,7 @@ function entryOf(path: string, bytes: Uint8Array) {
   return { ...pointer, oid: "f".repeat(40), lfs: { oid: sha256(bytes), size: bytes.length, pointerSize: 134 } };
 }
 
-export function isLarge(bytes: Uint8Array): boolean {
+function isLarge(bytes: Uint8Array): boolean {
   return bytes.length > 10_000;
 }
 

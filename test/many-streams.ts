@@ -45,7 +45,7 @@ if (import.meta.main) {
 }
 
 /** @param begun called when there is a token, and further on */
-export async function readStream(
+async function readStream(
   url: string,
   headers: Record<string, string>,
   body: object,

@@ -43,10 +43,16 @@ async function leaveAfterFirst(): Promise<void> {
   await reader.cancel();
 }
 
+async function isRunning(): Promise<boolean> {
+  const answer = await fetch(`${server.baseUrl}/usage`, { headers: { authorization: `Bearer ${KEY}` } });
+  const { today } = (await answer.json()) as { today: { in_flight: number } };
+  return today.in_flight > 0;
+}
+
 async function leaveBefore(fields: object): Promise<void> {
   const leaving = new AbortController();
   const waiting = send(fields, leaving.signal).catch(() => {});
-  await Bun.sleep(100);
+  await eventually(isRunning, "the call has been let in");
   leaving.abort();
   await waiting;
 }

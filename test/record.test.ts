@@ -104,20 +104,20 @@ const replay = async (...args: string[]) => {
 
 test("the same server gives the same answers again; another model gives others", async () => {
   const count = lines().length;
-  const again = await replay("--base-url", server.baseUrl, "--limit", "2");
+  const again = await replay("--url", server.baseUrl, "--limit", "2");
   expect(again.reports).toMatchObject([{ calls: 2, same: 2, different: 0 }]);
-  const other = await replay(file(), "--base-url", server.baseUrl, "--model", "qwen-3-32b");
+  const other = await replay(file(), "--url", server.baseUrl, "--model", "qwen-3-32b");
   expect(other.calls.length).toBeGreaterThanOrEqual(count);
   const [report] = other.reports;
   expect(report!.different).toBeGreaterThan(0);
-  const none = await replay(file(), "--base-url", server.baseUrl, "--model", "nobody", "--limit", "1");
+  const none = await replay(file(), "--url", server.baseUrl, "--model", "nobody", "--limit", "1");
   expect(none.reports).toMatchObject([{ onlySecondFailed: 1, codes: { model_not_found: 1 } }]);
-  const table = await oxbow("replay", file(), "--base-url", server.baseUrl, "--limit", "1");
+  const table = await oxbow("replay", file(), "--url", server.baseUrl, "--limit", "1");
   expect(table.out).toContain("DIFFERENT");
 });
 
 test("a server that is not there, and a file that is none, are said in one line", async () => {
-  const nobody = await replay(file(), "--base-url", "http://127.0.0.1:9", "--limit", "1");
+  const nobody = await replay(file(), "--url", "http://127.0.0.1:9", "--limit", "1");
   expect([nobody.code, nobody.err]).toEqual([3, expect.stringContaining("No server answers")]);
   const bad = join(server.home, "bad.jsonl");
   writeFileSync(bad, '{"a":1}\n');

@@ -1,5 +1,5 @@
 // What answers of POST /v1/responses must never be, beyond their shape: keys that strict clients miss, and events in an
-// order, or with places, that SDKs' helpers stumble over (docs/contract.md lists which). The shapes are the oracle's affair.
+// order, or with places, that SDKs' helpers stumble over. The shapes are the oracle's affair.
 
 import type { Rule, SeenWhole } from "./rules.ts";
 

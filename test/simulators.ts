@@ -1,6 +1,7 @@
 // Simulators as servers of their own, on ports of loopback: engines elsewhere, as the fleet sees them.
 
 import { join } from "node:path";
+import type { WorkerModel } from "@oxbow/contract";
 import { end, freePort, ROOT } from "./harness.ts";
 
 export interface Simulator {
@@ -18,14 +19,16 @@ export interface Simulator {
 }
 
 export interface SimulatorOptions {
-  /** The ids of its models. */
-  models: string[];
+  /** The ids of its models, of chat where nothing else is said. */
+  models: (string | Partial<WorkerModel>)[];
   slots?: number;
   /** Of workers/simulator/options.ts. */
   options?: Record<string, unknown>;
   /** Absent: any. */
   port?: number;
 }
+
+const COMMON = { aliases: [], category: "chat", capabilities: [], contextTokens: 131_072 };
 
 /** Starts one and waits until it answers. */
 export async function startSimulator({ models, slots = 128, options, port }: SimulatorOptions): Promise<Simulator> {
@@ -34,12 +37,12 @@ export async function startSimulator({ models, slots = 128, options, port }: Sim
     socket: "",
     slots,
     threads: 1,
-    models: models.map((id) => ({ id, aliases: [], category: "chat", capabilities: [], contextTokens: 131_072 })),
+    models: models.map((model) => ({ ...COMMON, ...(typeof model === "string" ? { id: model } : model) })),
     options: { ...options, port: at },
   };
   const child = Bun.spawn([process.execPath, join(ROOT, "workers/simulator/main.ts"), JSON.stringify(config)], {
     env: { PATH: process.env.PATH },
-    stdin: "ignore",
+    stdin: "pipe", // its end ends the simulator, also when the tests are killed
     stdout: "ignore",
     stderr: "pipe",
   });

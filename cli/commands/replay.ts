@@ -11,7 +11,7 @@ import { printJson, say } from "../output.ts";
 import { countOf } from "../values.ts";
 
 interface ReplayOptions {
-  baseUrl?: string;
+  url?: string;
   key?: string;
   model?: string;
   parallel: number;
@@ -27,7 +27,7 @@ export function addReplay(program: Command, env: Env): void {
     .command("replay")
     .argument("[file]", "a recording; without it the home's own")
     .description("send recorded calls again (traffic.yaml), and compare the answers")
-    .option("--base-url <url>", "base URL of the server (OXBOW_BASE_URL, or where `oxbow up` would listen)")
+    .option("--url <url>", "base URL of the server (OXBOW_BASE_URL, or where `oxbow up` would listen)")
     .option("--key <key>", "API key; the environment (OXBOW_API_KEY) keeps it out of the shell's history")
     .option("--model <model>", "ask this model instead of the recorded one")
     .option("--parallel <count>", "calls at the same time", countOf, 4)
@@ -43,7 +43,7 @@ async function replay(file: string | undefined, options: ReplayOptions, env: Env
   if (!key) throw new CommandError("Set OXBOW_API_KEY, or give --key. `oxbow keys create` makes a key.");
   const all = await readCalls(file, options, env);
   const calls = options.limit === undefined ? all : all.slice(-options.limit);
-  const target = { baseUrl: await baseUrlOf(options.baseUrl, env), key, model: options.model };
+  const target = { baseUrl: await baseUrlOf(options.url, env), key, model: options.model };
   say(`Sending ${calls.length} calls to ${target.baseUrl}.`);
   const rows = await inParallel(calls, options.parallel, (call) => send(call, target));
   const reached = rows.filter(({ b }) => b.status !== 0);

@@ -28,7 +28,7 @@ export interface Gguf {
 export type TensorType = "F32" | "F16" | "Q8_0";
 
 /** Bytes; llama.cpp's default, so files need not state it, though ours do. */
-export const ALIGNMENT = 32;
+const ALIGNMENT = 32;
 
 const TENSOR_TYPE = { F32: 0, F16: 1, Q8_0: 8 } as const;
 const VALUE_TYPE = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 } as const;

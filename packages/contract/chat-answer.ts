@@ -1,5 +1,5 @@
 // POST /chat/completions, the answer: whole and as chunks. Every key that OpenAI sends is sent, nulls included, because
-// SDKs break on absent keys that the published schema calls optional (docs/contract.md lists which).
+// SDKs break on absent keys that the published schema calls optional (test/rules.ts lists which).
 
 import { newId } from "./ids.ts";
 import { sseEvent } from "./sse.ts";

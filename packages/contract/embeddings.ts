@@ -7,7 +7,7 @@ import { ApiError } from "./errors.ts";
 import { createParser } from "./validate.ts";
 
 /** Inputs in one call, as the API reference has it. */
-export const EMBEDDING_INPUTS_MAX = 2048;
+const EMBEDDING_INPUTS_MAX = 2048;
 
 const Text = Type.String({ minLength: 1 });
 const Tokens = Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1 });

@@ -10,7 +10,7 @@ import { IMAGE_OUTPUTS, type ImageOutput } from "./media.ts";
 import { createParser } from "./validate.ts";
 
 const PROMPT_CHARS_MAX = 32_000;
-export const IMAGES_MAX = 10;
+const IMAGES_MAX = 10;
 /** Of one edit. */
 export const EDIT_IMAGES_MAX = 16;
 

@@ -13,7 +13,7 @@
 //   422            a sentence for the log: it is no recording
 
 /** Formats that are read. */
-export const IMAGE_FORMATS = ["jpeg", "png", "webp", "gif", "bmp"] as const;
+const IMAGE_FORMATS = ["jpeg", "png", "webp", "gif", "bmp"] as const;
 export type ImageFormat = (typeof IMAGE_FORMATS)[number];
 
 /** Formats that are written. */

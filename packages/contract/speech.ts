@@ -8,7 +8,7 @@ import type { Need } from "./support.ts";
 import { createParser } from "./validate.ts";
 
 /** Unicode code points. */
-export const SPEECH_CHARACTERS_MAX = 4096;
+const SPEECH_CHARACTERS_MAX = 4096;
 
 export const SPEECH_FORMATS = ["mp3", "opus", "aac", "flac", "wav", "pcm"] as const;
 export type SpeechFormat = (typeof SPEECH_FORMATS)[number];

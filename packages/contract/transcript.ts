@@ -111,19 +111,20 @@ function round(seconds: number): number {
   return Math.round(seconds * 100) / 100;
 }
 
+function tokensOf({ text, audio, output }: TranscriptTokens) {
+  return {
+    type: "tokens",
+    input_tokens: text + audio,
+    input_token_details: { text_tokens: text, audio_tokens: audio },
+    output_tokens: output,
+    total_tokens: text + audio + output,
+  };
+}
+
 /** The events of a transcript that is streamed. */
 export const transcriptEvents = {
   delta: (delta: string) => sseEvent({ type: "transcript.text.delta", delta }),
-  done: (text: string, { text: prompt, audio, output }: TranscriptTokens) =>
-    sseEvent({
-      type: "transcript.text.done",
-      text,
-      usage: {
-        type: "tokens",
-        input_tokens: prompt + audio,
-        input_token_details: { text_tokens: prompt, audio_tokens: audio },
-        output_tokens: output,
-        total_tokens: prompt + audio + output,
-      },
-    }),
+  /** @param tokens null: nobody has counted them */
+  done: (text: string, tokens: TranscriptTokens | null) =>
+    sseEvent({ type: "transcript.text.done", text, ...(tokens && { usage: tokensOf(tokens) }) }),
 };

@@ -74,7 +74,7 @@ function clash(text: string, param: string): ApiError {
 }
 
 /** What a recording may be called. Source: the API reference; `oga` and `opus` are ogg by other names. */
-export const AUDIO_EXTENSIONS = ["flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "opus", "wav", "webm"];
+const AUDIO_EXTENSIONS = ["flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "opus", "wav", "webm"];
 
 /**
  * The recording of a form. What it is follows from its bytes; its name is only held against the list of extensions when it

@@ -81,4 +81,3 @@ export interface UsageList {
 
 /** What sums can be made by. */
 export const USAGE_GROUPS = ["day", "model", "key"] as const;
-export type UsageGroupName = (typeof USAGE_GROUPS)[number];

@@ -144,7 +144,7 @@ export function createIdentify({ store, db, pepper, now, pollMs, onUse }: Identi
   return { identify, forget };
 }
 
-/** The scheme in any case, and spaces where people leave them: contract/NOTES.md §1, Auth. */
+/** The scheme in any case (RFC 9110, section 11.1), and spaces where people leave them. */
 function keyOf(header: string): string | undefined {
   return /^\s*bearer\s+(\S(?:.*\S)?)\s*$/i.exec(header)?.[1];
 }

@@ -4,13 +4,14 @@
 import { ApiError } from "@oxbow/contract";
 import type { Model, Plan } from "../config.ts";
 import { rateLimitHeaders } from "./headers.ts";
-import { createLimits, type LimitsOptions, type Reservation, type RuleName } from "./limits.ts";
+import type { Reservation } from "./lease.ts";
+import { createLimits, type LimitsOptions, type RuleName } from "./limits.ts";
 import { checkCall, checkMeasures, type Length, type Size } from "./plan-rules.ts";
 import { createQueues, type QueuesOptions, type Seat } from "./queues.ts";
 import { limitReached, type Random } from "./refusals.ts";
 import { type Caller, limitsIn, type Measure, rulesOf, type Terms, termsOf, withheldBy } from "./terms.ts";
 
-export type { Reservation } from "./limits.ts";
+export type { Reservation } from "./lease.ts";
 export type { ModelQueue, Seat } from "./queues.ts";
 export type { Measure } from "./terms.ts";
 
@@ -82,20 +83,9 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
   }
 
   /** A call that we send away has used nothing; one that left by itself was a request of the minute. */
-  async function enterLine(
-    { model, line, within, affinity, signal }: Ask,
-    { caller, plan }: Terms,
-    reservation: Reservation,
-  ) {
-    try {
-      const { accountId } = caller;
-      const standing = { accountId, affinity, within, priority: plan.priority, weight: 1, accountDepthMax: null };
-      return await queues.enter(line ?? model.id, standing, signal);
-    } catch (error) {
-      if (error instanceof ApiError) reservation.withdraw();
-      else reservation.release();
-      throw error;
-    }
+  function giveBack(reservation: Reservation, error: unknown): void {
+    if (error instanceof ApiError) reservation.withdraw();
+    else reservation.release();
   }
 
   /** What was read and found bad has cost its work: it was a request of the minute. */
@@ -142,8 +132,17 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
       const reservation = reserve(terms, ask.model.weight);
       if (ask.prepare) await prepare(ask.prepare, terms, reservation);
       ask.onAllowed?.(length);
-      const seat = await enterLine(ask, terms, reservation);
-      return ticketOf(seat, reservation, terms.plan.priority, length);
+      const { accountId } = ask.caller;
+      const { priority } = terms.plan;
+      const { affinity, within } = ask;
+      try {
+        const standing = { accountId, affinity, within, priority, weight: 1, accountDepthMax: null };
+        const seat = await queues.enter(ask.line ?? ask.model.id, standing, ask.signal);
+        return new HeldTicket(seat, reservation, priority, length);
+      } catch (error) {
+        giveBack(reservation, error);
+        throw error;
+      }
     },
 
     /** Whether the caller may use `model`, by plan, trial and key. */
@@ -180,14 +179,30 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
   };
 }
 
-/** Lives as long as the call: made here, where nothing of what was asked is kept alive by it. */
-function ticketOf<E, O>(seat: Seat<E, O>, reservation: Reservation, priority: string, length: Length): Ticket<E, O> {
-  const { day, units } = reservation;
-  const close = () => {
-    seat.close();
-    reservation.release();
-  };
-  return { seat, priority, ...length, day, units, reservation, close };
+/** Lives as long as the call, and keeps nothing of what was asked alive. */
+class HeldTicket<E, O> implements Ticket<E, O> {
+  readonly seat: Seat<E, O>;
+  readonly reservation: Reservation;
+  readonly priority: string;
+  readonly outputTokensMax: number | null;
+  readonly clamped: boolean;
+  readonly day: string;
+  readonly units: number;
+
+  constructor(seat: Seat<E, O>, reservation: Reservation, priority: string, length: Length) {
+    this.seat = seat;
+    this.reservation = reservation;
+    this.priority = priority;
+    this.outputTokensMax = length.outputTokensMax;
+    this.clamped = length.clamped;
+    this.day = reservation.day;
+    this.units = reservation.units;
+  }
+
+  close(): void {
+    this.seat.close();
+    this.reservation.release();
+  }
 }
 
 const DRAINING_RETRY_MS = 2_000;

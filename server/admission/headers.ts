@@ -4,7 +4,7 @@ import type { LimitsState } from "./limits.ts";
 
 /**
  * The plain fields speak of the minute, and of the day where a plan has no minute. A limit that a plan does not have has no
- * fields. Source of names and of the form of durations: recorded answers (contract notes §1).
+ * fields. Source of names and of the form of durations: recorded answers of OpenAI's.
  */
 export function rateLimitHeaders({ requestsPerMinute, requestsPerDay }: LimitsState): Record<string, string> {
   // Written out: every answer has them, and names that are put together anew cost as much as all else here.

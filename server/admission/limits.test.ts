@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { createLimits, type Limits, type Refused, type Reservation, type Rules } from "./limits.ts";
+import type { Reservation } from "./lease.ts";
+import { createLimits, type Limits, type Refused, type Rules } from "./limits.ts";
 
 const MORNING = Date.UTC(2026, 10, 21, 8);
 const DAY_MS = 86_400_000;

@@ -2,6 +2,8 @@
 // synchronous step, so that no number of calls at once can pass a cap. What was settled before is asked of the ledger; what
 // is in flight is counted here.
 
+import { type Account, type Held, type Holders, Lease, type Reservation } from "./lease.ts";
+
 /** What a call is held to. null: no limit. */
 export interface Rules {
   accountId: string;
@@ -25,19 +27,6 @@ export interface Refused {
   used: number;
   /** Until the rule lets the same call through; null when nobody can know, because other calls must end first. */
   resetMs: number | null;
-}
-
-/** What one call holds: a lease, which ends with the call and never outlives it. */
-export interface Reservation {
-  /** The UTC day it counts for, `2026-11-21`. */
-  day: string;
-  units: number;
-  /** The ledger counts the units from now on. To be called in the same turn, so that they count once. */
-  settle(): void;
-  /** Ends the lease, and gives the day's units back unless they were settled. Further calls do nothing. */
-  release(): void;
-  /** `release` for a call that we sent away: the minute forgets it too, where no later call was measured against it. */
-  withdraw(): void;
 }
 
 /** How a limit stands. `resetMs`: until all of it is there again. */
@@ -69,18 +58,6 @@ export interface LimitsOptions {
 }
 
 export type Limits = ReturnType<typeof createLimits>;
-
-/** Units in flight that count for `day`. Those of an earlier day are nobody's concern any more. */
-interface Held {
-  day: string;
-  units: number;
-}
-
-interface Account extends Held {
-  leases: Set<Reservation>;
-  /** GCRA's theoretical arrival time, in monotonic ms: when the next call is due at an even pace. */
-  dueMs: number;
-}
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;
@@ -141,7 +118,7 @@ export function createLimits({ settled, settledByKey, now, monotonic, lastDay = 
       const minute = { limit: requestsPerMinute, used: requestsPerMinute };
       if (waitMs > ROUNDING_MS) return { rule: "requestsPerMinute", ...minute, resetMs: waitMs }; // 3
     }
-    const running = account?.leases.size ?? 0;
+    const running = account?.running ?? 0;
     if (concurrencyMax !== null && running >= concurrencyMax) {
       return { rule: "concurrency", limit: concurrencyMax, used: running, resetMs: null }; // 4
     }
@@ -151,22 +128,29 @@ export function createLimits({ settled, settledByKey, now, monotonic, lastDay = 
   function accountOf(id: string): Account {
     const known = accounts.get(id);
     if (known) return known;
-    const account = { day: "", units: 0, leases: new Set<Reservation>(), dueMs: 0 };
+    const account = { day: "", units: 0, running: 0, dueMs: 0 };
     accounts.set(id, account);
     return account;
   }
 
-  function hold(held: Held, day: string, units: number): void {
-    if (held.day !== day) held.units = 0;
-    held.day = day;
-    held.units += units;
+  function keyOf(id: string, day: string): Held {
+    const known = keys.get(id);
+    if (known) return known;
+    const key = { day, units: 0 };
+    keys.set(id, key);
+    return key;
+  }
+
+  /** A lease that outlived its day may know an entry that was forgotten and made anew since. */
+  function forgetKey({ key, keyId }: Holders): void {
+    if ((key.units === 0 || key.day !== today) && keys.get(keyId) === key) keys.delete(keyId);
   }
 
   /** Forgets accounts that stand as if they had never called. Seldom enough to cost each call next to nothing. */
   function sweep(): void {
     if (accounts.size < sweepAt) return;
     const at = monotonic();
-    for (const [id, { leases, dueMs }] of accounts) if (leases.size === 0 && dueMs <= at) accounts.delete(id);
+    for (const [id, { running, dueMs }] of accounts) if (running === 0 && dueMs <= at) accounts.delete(id);
     sweepAt = Math.max(KNOWN_MIN, 2 * accounts.size);
   }
 
@@ -178,41 +162,11 @@ export function createLimits({ settled, settledByKey, now, monotonic, lastDay = 
       sweep();
       const { units, keyId, requestsPerMinute } = rules;
       const account = accountOf(rules.accountId);
-      const key = keys.get(keyId) ?? { day, units: 0 };
-      keys.set(keyId, key);
-      hold(account, day, units);
-      hold(key, day, units);
+      const holders = { account, key: keyOf(keyId, day), keyId };
       const dueBeforeMs = account.dueMs;
       if (requestsPerMinute !== null)
         account.dueMs = Math.max(dueBeforeMs, monotonic()) + MINUTE_MS / requestsPerMinute;
-      const dueAfterMs = account.dueMs;
-
-      let counted = true;
-      /** Once, when the ledger has taken over or the call came to nothing. */
-      const uncount = () => {
-        if (!counted) return;
-        counted = false;
-        if (account.day === day) account.units -= units;
-        if (key.day === day) key.units -= units;
-        // A lease that outlived its day may know an entry that was forgotten and made anew since.
-        if ((key.units === 0 || key.day !== today) && keys.get(keyId) === key) keys.delete(keyId);
-      };
-      const lease: Reservation = {
-        day,
-        units,
-        settle: uncount,
-        release: () => {
-          account.leases.delete(lease);
-          uncount();
-        },
-        withdraw: () => {
-          if (!account.leases.has(lease)) return;
-          lease.release();
-          if (account.dueMs === dueAfterMs) account.dueMs = dueBeforeMs;
-        },
-      };
-      account.leases.add(lease);
-      return lease;
+      return new Lease(day, units, holders, dueBeforeMs, forgetKey);
     },
 
     state(rules: Rules): LimitsState {
@@ -226,7 +180,7 @@ export function createLimits({ settled, settledByKey, now, monotonic, lastDay = 
           standingOf(rules.keyRequestsPerDay, used.key, todayEndsAt - at),
         ),
         requestsPerMinute: minuteOf(rules.requestsPerMinute, (account?.dueMs ?? 0) - monotonic()),
-        concurrency: { limit: rules.concurrencyMax, used: account?.leases.size ?? 0 },
+        concurrency: { limit: rules.concurrencyMax, used: account?.running ?? 0 },
         unitsInFlight: heldOn(account, day),
       };
     },
@@ -236,7 +190,7 @@ export function createLimits({ settled, settledByKey, now, monotonic, lastDay = 
       let inFlight = 0;
       let held = 0;
       for (const account of accounts.values()) {
-        inFlight += account.leases.size;
+        inFlight += account.running;
         held += heldOn(account, today);
       }
       return { accounts: accounts.size, keys: keys.size, inFlight, held };

@@ -39,23 +39,30 @@ export interface Length {
  * @throws ApiError `model_not_allowed` (1), `context_length_exceeded` and `input_limit_exceeded` (2), `output_limit_exceeded` (3); what counting throws
  */
 export function checkCall(terms: Terms, size: Size): Length | Promise<Length> {
-  const { model, inputTokens, inputField = "messages" } = size;
+  const { model, inputTokens } = size;
   const withheld = withheldBy(terms, model); // 1
   if (withheld === "plan") throw modelNotInPlan(terms, model);
   if (withheld === "key") throw modelNotForKey(terms, model);
 
-  let counted: number | null = size.countTokens ? null : inputTokens;
-  const count = async () => (counted ??= (await size.countTokens?.()) ?? inputTokens);
   const inputMax = limitOf(terms, "inputTokensMax"); // 2
-  const rest = () => {
-    checkMeasures(terms, size.measures ?? []);
-    return cut(terms, size, count); // 3
-  };
-  if (inputMax === null || inputTokens <= inputMax) return rest();
-  return count().then((tokens) => {
-    if (tokens > inputMax) throw inputTooLong(terms, model, tokens, inputField);
-    return rest();
-  });
+  if (inputMax === null || inputTokens <= inputMax) return checkRest(terms, size, null);
+  return checkCounted(terms, size, inputMax);
+}
+
+async function checkCounted(terms: Terms, size: Size, inputMax: number): Promise<Length> {
+  const tokens = await countOf(size);
+  if (tokens > inputMax) throw inputTooLong(terms, size.model, tokens, size.inputField ?? "messages");
+  return checkRest(terms, size, tokens);
+}
+
+/** @param counted the prompt's tokens; null: not counted yet */
+function checkRest(terms: Terms, size: Size, counted: number | null): Length | Promise<Length> {
+  checkMeasures(terms, size.measures ?? []);
+  return cut(terms, size, counted); // 3
+}
+
+async function countOf({ countTokens, inputTokens }: Size): Promise<number> {
+  return countTokens ? countTokens() : inputTokens;
 }
 
 /** @throws ApiError `input_limit_exceeded` */
@@ -66,10 +73,10 @@ export function checkMeasures(terms: Terms, measures: readonly Measure[]): void 
   }
 }
 
-function cut(terms: Terms, size: Size, count: () => Promise<number>): Length | Promise<Length> {
+function cut(terms: Terms, size: Size, counted: number | null): Length | Promise<Length> {
   const { model, inputTokens, outputTokens, choices = 1 } = size;
   const outputMax = limitOf(terms, "outputTokensMax");
-  if (outputMax === null) return { outputTokensMax: null, clamped: false };
+  if (outputMax === null) return FREE;
   const each = Math.floor(outputMax / choices);
   if (each < 1) throw tooManyAnswers(terms, choices);
   if (outputTokens !== null) return { outputTokensMax: Math.min(outputTokens, each), clamped: outputTokens > each };
@@ -77,9 +84,14 @@ function cut(terms: Terms, size: Size, count: () => Promise<number>): Length | P
   // Who left the length to the model gets what the context has room for. Engines refuse a length that does not fit behind
   // the prompt, so it is only named where it is shorter than that room.
   const { contextTokens } = model;
-  const named = { outputTokensMax: each, clamped: false };
-  if (contextTokens === null || inputTokens + each <= contextTokens) return named;
-  const free = { outputTokensMax: null, clamped: false };
-  if (each >= contextTokens) return free;
-  return count().then((tokens) => (tokens + each <= contextTokens ? named : free));
+  if (contextTokens === null || inputTokens + each <= contextTokens) return { outputTokensMax: each, clamped: false };
+  return each >= contextTokens ? FREE : cutByCount(size, counted, each, contextTokens);
 }
+
+async function cutByCount(size: Size, counted: number | null, each: number, contextTokens: number): Promise<Length> {
+  const tokens = counted ?? (await countOf(size));
+  return tokens + each <= contextTokens ? { outputTokensMax: each, clamped: false } : FREE;
+}
+
+/** As long as the caller says, or the model likes. */
+const FREE: Length = Object.freeze({ outputTokensMax: null, clamped: false });

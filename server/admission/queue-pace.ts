@@ -2,8 +2,10 @@
 // are, or with which other models they are shared.
 
 export interface Pace {
-  /** Counts a call of a class as running until the returned function is called. */
-  begin(classIndex: number): () => void;
+  /** A call of a class runs. @returns when it began, for `end` */
+  begin(classIndex: number): number;
+  /** It has ended. Once for each. */
+  end(beganMs: number): void;
   /** Calls per ms that all classes get together; null while nothing has been measured, or nothing runs. */
   all(): number | null;
   /** Calls per ms that a class took lately. */
@@ -17,14 +19,14 @@ export function createPace(classes: number, now: () => number): Pace {
   let serviceMs: number | null = null;
   return {
     begin(classIndex) {
-      const began = now();
       meters[classIndex]!.count();
       running++;
-      return () => {
-        running--;
-        const tookMs = now() - began;
-        serviceMs = serviceMs === null ? tookMs : serviceMs + SERVICE_PART * (tookMs - serviceMs);
-      };
+      return now();
+    },
+    end(beganMs) {
+      running--;
+      const tookMs = now() - beganMs;
+      serviceMs = serviceMs === null ? tookMs : serviceMs + SERVICE_PART * (tookMs - serviceMs);
     },
     all: () => (serviceMs === null || running === 0 ? null : running / Math.max(serviceMs, 1)),
     takenBy: (classIndex) => meters[classIndex]!.perMs(),

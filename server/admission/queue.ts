@@ -5,7 +5,7 @@
 import { ApiError } from "@oxbow/contract";
 import type { QueueClass } from "../config.ts";
 import { createLine, type Line, type Place } from "./queue-line.ts";
-import { createPace } from "./queue-pace.ts";
+import { createPace, type Pace } from "./queue-pace.ts";
 import { createWaits, type Waits } from "./queue-waits.ts";
 
 export interface QueueOptions {
@@ -41,7 +41,26 @@ export interface Turn<G> {
   given: G;
   waitedMs: number;
   /** To be called once the call has ended: what the estimates are made of. */
-  done: () => void;
+  done(): void;
+}
+
+/** One for every call, so it is of a class. */
+class PacedTurn<G> implements Turn<G> {
+  readonly given: G;
+  readonly waitedMs: number;
+  private readonly pace: Pace;
+  private readonly beganMs: number;
+
+  constructor(given: G, waitedMs: number, pace: Pace, classIndex: number) {
+    this.given = given;
+    this.waitedMs = waitedMs;
+    this.pace = pace;
+    this.beganMs = pace.begin(classIndex);
+  }
+
+  done(): void {
+    this.pace.end(this.beganMs);
+  }
 }
 
 /** One class now, and since the start. Waits in ms over the last five minutes; null when nobody went. */
@@ -123,7 +142,7 @@ export function createQueue<G>({ classes: given, now, after = afterTimeout }: Qu
   function turnOf(each: ClassState<G>, given: G, waitedMs: number): Turn<G> {
     each.admitted++;
     each.waits.add(waitedMs);
-    return { given, waitedMs, done: pace.begin(each.index) };
+    return new PacedTurn(given, waitedMs, pace, each.index);
   }
 
   /**

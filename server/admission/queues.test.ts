@@ -188,14 +188,14 @@ test("a slot is exchanged for one of another engine past the line, and a seat th
   expect((await waiting).engine).toBe("b"); // what was given back
   clock.now = 400;
   const next = queues.enter("m", standing("b"), never);
-  const again = seat.again();
+  const again = seat.again(never);
   expect((await next).engine).toBe("c");
   clock.now = 600;
   (await next).close();
   await again;
   expect([seat.engine, seat.waitedMs]).toEqual(["c", 200]);
   clock.now = 1_000;
-  expect(await seat.again().catch(rowOf)).toBe("queue_timeout");
+  expect(await seat.again(never).catch(rowOf)).toBe("queue_timeout");
   expect(free.has("c")).toBe(true); // the seat is closed
   seat.close();
   (await waiting).close();
@@ -219,7 +219,7 @@ test("who stands in line again for a short time leaves it then, and has not hung
     },
   });
   const seat = await queues.enter("m", standing("a"), never);
-  const again = seat.again(70).catch(rowOf);
+  const again = seat.again(never, 70).catch(rowOf);
   end();
   expect(await again).toBe("queue_timeout");
   const { expired, cancelled } = queues

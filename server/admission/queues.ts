@@ -3,7 +3,18 @@
 
 import { ApiError } from "@oxbow/contract";
 import type { QueueClass } from "../config.ts";
-import { afterTimeout, createQueue, type Queue, type QueueAsk, type QueueReport, type Turn } from "./queue.ts";
+import { afterTimeout, createQueue, type Queue, type QueueReport, type Turn } from "./queue.ts";
+import {
+  HeldSeat,
+  type MaybeLater,
+  type Placement,
+  type Places,
+  type PlaceWish,
+  type Seat,
+  type Standing,
+} from "./seat.ts";
+
+export type { Seat, Standing } from "./seat.ts";
 
 export interface QueuesOptions<E, O = never> {
   /**
@@ -24,58 +35,10 @@ export interface QueuesOptions<E, O = never> {
   after?: (ms: number, run: () => void) => () => void;
 }
 
-/** What a place should be like. */
-export interface PlaceWish {
-  accountId: string;
-  /** Calls with the same text go to the same engine where that is possible. */
-  affinity?: string | undefined;
-  /** Names the engines that will do; absent: all of the model's. */
-  within?: string | undefined;
-  /** Ids of engines that it must not be. */
-  not?: ReadonlySet<string>;
-}
-
-/** @template O what is told of a call, in the words of who gives the places */
-export interface Placement<E, O = never> {
-  engine: E;
-  release: () => void;
-  report?: (outcome: O) => void;
-}
-
-/** Who waits, as the line needs to know it. */
-export type Standing = Pick<
-  QueueAsk<unknown>,
-  "accountId" | "priority" | "weight" | "accountDepthMax" | "affinity" | "within"
->;
-
-/** A slot that is held. */
-export interface Seat<E, O = never> {
-  /** Whose slot it is: another one after `move` and `again`. */
-  readonly engine: E;
-  readonly waitedMs: number;
-  /** What became of the call on this engine. */
-  report(outcome: O): void;
-  /**
-   * Exchanges the slot for one of another engine, if one is free at once. Whoever waits in line is passed.
-   * @param outcome what became of the call on the engine that it leaves, if it does
-   */
-  move(not: ReadonlySet<string>, outcome?: O): boolean;
-  /**
-   * Gives the slot back and stands in line again, as long as the class may wait altogether.
-   * @param msMax and no longer than so this time
-   * @throws as `enter`; the seat is closed then
-   */
-  again(msMax?: number): Promise<void>;
-  /** Gives the slot back. Safe to call twice: a call can end in more than one way at once. */
-  close(): void;
-}
-
 export interface ModelQueue {
   model: string;
   classes: QueueReport[];
 }
-
-export type Queues<E, O = never> = ReturnType<typeof createQueues<E, O>>;
 
 /** One line. A model has several when some accounts have engines of their own. */
 interface LineState<E, O> {
@@ -87,13 +50,23 @@ interface LineState<E, O> {
 export function createQueues<E, O = never>({ place, pool = () => "", ...options }: QueuesOptions<E, O>) {
   const { now, classes, after = afterTimeout } = options;
   const models = new Map<string, Map<string, LineState<E, O>>>();
+  const places: Places<E, O> = {
+    tryPlace: (model, wish) => tryPlace(model, lineOf(model, wish), wish),
+    takeTurn,
+    waitMsMaxOf: (priority) => classes.find(({ id }) => id === priority)?.waitMsMax ?? 0,
+    now,
+    after,
+  };
 
   function lineOf(model: string, { accountId, within }: Standing): LineState<E, O> {
-    const lines = models.get(model) ?? new Map<string, LineState<E, O>>();
-    models.set(model, lines);
     const key = within === undefined ? pool(model, accountId) : `${pool(model, accountId)} within ${within}`;
-    const line = lines.get(key) ?? { queue: createQueue<Placement<E, O>>(options), notReady: null };
-    lines.set(key, line);
+    return models.get(model)?.get(key) ?? addLine(model, key);
+  }
+
+  function addLine(model: string, key: string): LineState<E, O> {
+    const line = { queue: createQueue<Placement<E, O>>(options), notReady: null };
+    const lines = models.get(model) ?? new Map<string, LineState<E, O>>();
+    models.set(model, lines.set(key, line));
     return line;
   }
 
@@ -109,69 +82,21 @@ export function createQueues<E, O = never>({ place, pool = () => "", ...options 
     }
   }
 
-  function takeTurn(model: string, standing: Standing, signal: AbortSignal): Promise<Turn<Placement<E, O>>> {
+  function takeTurn(model: string, standing: Standing, signal: AbortSignal): MaybeLater<Turn<Placement<E, O>>> {
     const line = lineOf(model, standing);
     const { queue } = line;
     const placed = queue.size > 0 ? null : tryPlace(model, line, standing);
-    if (placed) return Promise.resolve(queue.pass(standing.priority, placed));
+    return placed ? queue.pass(standing.priority, placed) : waitIn(line, standing, signal);
+  }
+
+  function waitIn(line: LineState<E, O>, standing: Standing, signal: AbortSignal): Promise<Turn<Placement<E, O>>> {
     return new Promise((resolve, reject) => {
       const fail = (error: unknown) => {
         const late = error instanceof ApiError && error.row === "queue_timeout";
         reject(late ? (line.notReady ?? error) : error);
       };
-      queue.enter({ ...standing, signal, go: resolve, fail });
+      line.queue.enter({ ...standing, signal, go: resolve, fail });
     });
-  }
-
-  function seatOf(first: Turn<Placement<E, O>>, model: string, standing: Standing, signal: AbortSignal): Seat<E, O> {
-    let turn: Turn<Placement<E, O>> | null = first;
-    let { given, waitedMs } = first;
-    const since = now() - waitedMs;
-    const waitMsMax = classes.find(({ id }) => id === standing.priority)?.waitMsMax ?? 0;
-
-    function close(): void {
-      if (turn === null) return;
-      turn.done();
-      turn = null;
-      given.release();
-    }
-
-    async function takeTurnWithin(ms: number): Promise<Turn<Placement<E, O>>> {
-      const late = new AbortController();
-      const stop = after(ms, () => late.abort(tooLate(ms)));
-      try {
-        return await takeTurn(model, standing, AbortSignal.any([signal, late.signal]));
-      } finally {
-        stop();
-      }
-    }
-
-    return {
-      get engine() {
-        return given.engine;
-      },
-      get waitedMs() {
-        return waitedMs;
-      },
-      report: (outcome) => given.report?.(outcome),
-      move(not, outcome) {
-        const other = turn && tryPlace(model, lineOf(model, standing), { ...standing, not });
-        if (!other) return false;
-        const before = given;
-        given = other;
-        if (outcome !== undefined) before.report?.(outcome);
-        before.release();
-        return true;
-      },
-      async again(msMax) {
-        close();
-        if (now() - since >= waitMsMax) throw tooLate(waitMsMax);
-        turn = await (msMax === undefined ? takeTurn(model, standing, signal) : takeTurnWithin(msMax));
-        given = turn.given;
-        waitedMs += turn.waitedMs;
-      },
-      close,
-    };
   }
 
   return {
@@ -185,7 +110,8 @@ export function createQueues<E, O = never>({ place, pool = () => "", ...options 
      */
     async enter(model: string, standing: Standing, signal: AbortSignal): Promise<Seat<E, O>> {
       signal.throwIfAborted();
-      return seatOf(await takeTurn(model, standing, signal), model, standing, signal);
+      const turn = takeTurn(model, standing, signal);
+      return new HeldSeat(places, turn instanceof Promise ? await turn : turn, model, standing);
     },
 
     /** Lets those who wait for `model` go, as far as there are slots. To be called whenever one becomes free. */
@@ -213,10 +139,6 @@ export function createQueues<E, O = never>({ place, pool = () => "", ...options 
         classes: [...lines.values()].map(({ queue }) => queue.report()).reduce(added),
       })),
   };
-}
-
-function tooLate(waitMsMax: number): ApiError {
-  return new ApiError("queue_timeout", `No engine was free within ${waitMsMax / 1000} s. Try again.`);
 }
 
 /** Of the lines of one model: counts add up, of the waits the longer one is told. */

@@ -54,10 +54,15 @@ export interface Terms {
 /** @param at Unix ms */
 export function termsOf(caller: Caller, plans: readonly Plan[], at: number): Terms {
   const { id, version } = caller.plan;
-  const plan = plans.find((each) => each.id === id && each.version === version);
+  const plan = planOf(plans, id, version);
   // Neither a start nor a reload is let through without the plans that accounts have.
   if (!plan) throw new Error(`there is no plan ${id}@${version}`);
   return { caller, plan, plans, onTrial: caller.trialEndsAt !== null && at < caller.trialEndsAt };
+}
+
+function planOf(plans: readonly Plan[], id: string, version: number): Plan | undefined {
+  for (const plan of plans) if (plan.id === id && plan.version === version) return plan;
+  return undefined;
 }
 
 /** null: none. */

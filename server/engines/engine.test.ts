@@ -7,11 +7,13 @@ import { gzipSync } from "node:zlib";
 import { createEngine, EngineUnreachable } from "./engine.ts";
 
 const socket = join(tmpdir(), `oxbow-engine-${process.pid}.sock`);
+const arrived = Promise.withResolvers<void>();
 const hungUp = Promise.withResolvers<void>();
 async function answer(request: Request): Promise<Response> {
   const { pathname } = new URL(request.url);
   if (pathname.endsWith("/silent")) {
     request.signal.addEventListener("abort", () => hungUp.resolve());
+    arrived.resolve();
     return new Promise(() => {});
   }
   if (pathname.endsWith("/packed")) {
@@ -82,7 +84,7 @@ test("a caller who hangs up gets his own reason, and the engine hears it", async
   const engine = createEngine({ ...about, address: { socket } });
   const caller = new AbortController();
   const call = engine.send("/v1/silent", body, { signal: caller.signal }).catch((thrown) => thrown);
-  await Bun.sleep(20); // until the call has arrived
+  await arrived.promise;
   const reason = new Error("gone");
   caller.abort(reason);
   expect(await call).toBe(reason);

@@ -65,7 +65,7 @@ describe("a stream", () => {
     expect(silent.at(-1)!.usage).toEqual({ prompt_tokens: 108, completion_tokens: 2 });
   });
 
-  test("nobody asked for is no answer", async () => {
+  test("that nobody asked for and that says nothing is no answer", async () => {
     const error = await call(() => events([bytesOf(DONE)]), { model: "m" }).catch((thrown) => thrown);
     expect(error.row).toBe("engine_failed");
   });

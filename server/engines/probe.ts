@@ -50,7 +50,7 @@ export async function probe(engine: Engine, signal: AbortSignal, wanted: readonl
 }
 
 /** The quick look between probes. */
-export async function isHealthy(engine: Engine, signal: AbortSignal): Promise<boolean> {
+async function isHealthy(engine: Engine, signal: AbortSignal): Promise<boolean> {
   const answer = await engine.ask("GET", engine.remote?.health ?? "/health", signal).catch(() => null);
   void answer?.body?.cancel();
   return answer?.ok ?? false;

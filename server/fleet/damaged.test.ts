@@ -1,5 +1,5 @@
 // Files that pass every look at their header and are no models all the same: each ends as a model that has failed, with a
-// reason, and never as one that is warm, or that is started for ever.
+// reason, and never as one that is warm, or whose worker stays stuck for ever.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { encodeGguf, type Gguf } from "../../models/tiny/gguf.ts";
 import { randomModel } from "../../workers/llama/fixtures.ts";
 import { loadConfig } from "../config.ts";
-import { createFleet } from "./fleet.ts";
+import { createFleet, type ModelStatus } from "./fleet.ts";
 import { model } from "./test-fleet.ts";
 
 let folder: string;
@@ -17,13 +17,21 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const FAULTS: Record<string, { damage: (file: Gguf) => void; reason: RegExp }> = {
+interface Fault {
+  damage: (file: Gguf) => void;
+  reason: RegExp;
+  /** A worker that might do better the next time is given up after five lives (fleet.test.ts): here the first one counts. */
+  state?: "loading";
+}
+
+const FAULTS: Record<string, Fault> = {
   "weights that are no numbers": {
     damage: ({ tensors }) => {
       const { bytes } = tensors.find(({ name }) => name === "output_norm.weight")!;
       new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4).fill(Number.NaN);
     },
     reason: /numbers that are none/,
+    state: "loading",
   },
   "a feed-forward part of width one": {
     damage: ({ metadata }) => {
@@ -36,14 +44,15 @@ const FAULTS: Record<string, { damage: (file: Gguf) => void; reason: RegExp }> =
       const loops = ["a", "b", "c"].map((name) => `{% for ${name} in range(100000) %}`).join("");
       metadata["tokenizer.chat_template"] = `${loops}${"{% endfor %}".repeat(3)}x`;
     },
-    reason: /5 times before it was ever warm. It said nothing for 60 s/,
+    reason: /^It said nothing for 60 s/,
+    state: "loading",
   },
 };
 
 test.each(Object.keys(FAULTS))(
   "%s",
   async (name) => {
-    const { damage, reason } = FAULTS[name]!;
+    const { damage, reason, state = "failed" } = FAULTS[name]!;
     const gguf = randomModel();
     damage(gguf);
     const file = join(folder, `${name.replaceAll(" ", "-")}.gguf`);
@@ -72,10 +81,16 @@ test.each(Object.keys(FAULTS))(
       clock: { now: () => performance.now() * 120, sleep: (ms) => Bun.sleep(ms / 120) },
     });
     try {
-      await fleet.start();
-      const [status] = fleet.states();
-      expect(status).toMatchObject({ state: "failed" });
-      expect(status!.reason).toMatch(reason);
+      const ended = new Promise<ModelStatus>((resolve) => {
+        fleet.onChange((status) => {
+          const isSaid = status.state === "loading" && reason.test(status.reason ?? "");
+          if (isSaid || status.state === "failed" || status.state === "warm") resolve(status);
+        });
+      });
+      void fleet.start();
+      const status = await ended;
+      expect(status).toMatchObject({ state });
+      expect(status.reason).toMatch(reason);
     } finally {
       await fleet.stop();
     }

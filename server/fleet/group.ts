@@ -99,7 +99,7 @@ export function poolOf(replicas: readonly Replica[], accountId: string): string 
 }
 
 /** Once `openTo` has sorted out those of others. */
-export function isDedicated({ entry }: Replica): boolean {
+function isDedicated({ entry }: Replica): boolean {
   return entry.accounts !== undefined;
 }
 

@@ -4,10 +4,9 @@ import { afterEach, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ApiError } from "@oxbow/contract";
 import type { EngineEntry } from "../config.ts";
-import { createFleet, type Fleet, type Placement } from "./fleet.ts";
-import { isAlive, model } from "./test-fleet.ts";
+import { createFleet, type Fleet } from "./fleet.ts";
+import { isAlive, keptLog, model, placed } from "./test-fleet.ts";
 import type { Behaviour } from "./test-worker.ts";
 
 const open: (() => Promise<void>)[] = [];
@@ -46,8 +45,7 @@ function fleetOf(
       ...entry[id],
     };
   });
-  const log: Record<string, unknown>[] = [];
-  const note = (fields: object, text: string) => void log.push({ ...fields, text });
+  const { lines: log, log: kept } = keptLog();
   const worker = join(import.meta.dir, "test-worker.ts");
   const fleet = createFleet({
     engines,
@@ -55,7 +53,7 @@ function fleetOf(
     models: ids.map((id) => model(id)),
     memoryBytes,
     ...(weightsOf ? { weightsOf } : {}),
-    log: { info: note, error: note },
+    log: kept,
     env: { ...process.env, XDG_RUNTIME_DIR: folder },
     loadMsMax: 20_000,
     limits: { residentMsMin: 0 },
@@ -68,28 +66,6 @@ function fleetOf(
   const pidsOf = (id: string) =>
     log.flatMap(({ engine, text, pid }) => (engine === id && text === "worker started" ? [pid as number] : []));
   return { fleet, engines, log, pidsOf };
-}
-
-/** As admission does: tries, and tries again whenever the fleet says that it might be worth it. */
-function placed(fleet: Fleet, id: string): Promise<Placement> {
-  return new Promise((resolve, reject) => {
-    let done = false;
-    const attempt = () => {
-      if (done) return;
-      try {
-        const placement = fleet.place(id);
-        if (placement === null) return;
-        done = true;
-        resolve(placement);
-      } catch (error) {
-        if (error instanceof ApiError && error.row === "model_not_ready") return;
-        done = true;
-        reject(error);
-      }
-    };
-    fleet.onFree((free) => free === id && attempt());
-    attempt();
-  });
 }
 
 const stateOf = (fleet: Fleet, id: string) => fleet.states().find((status) => status.id === id)!.state;

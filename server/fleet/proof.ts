@@ -1,11 +1,23 @@
-// The request that a loaded worker must answer before it counts as warm: one token, through the same door as every call.
+// The request that a loaded worker must answer before it counts as warm: one token, through the same door as every call. The
+// same is asked again of one that has been idle for long (keep-warm.ts).
 
-import { readAll } from "@oxbow/contract";
+import { TranscriptionRequest, writeForm } from "@oxbow/contract";
 import type { Engine } from "../engines/engines.ts";
 
 interface Proof {
   path: string;
-  body: object;
+  bytes: Uint8Array;
+  contentType: string;
+  /** It names what a model may not have: that refusal says nothing of how it is. */
+  mayBeRefused?: boolean;
+}
+
+/** What a model is asked for. */
+export interface Provable {
+  id: string;
+  category: string;
+  capabilities: readonly string[];
+  speech?: { voices: readonly string[] };
 }
 
 /** A kind that carries these is asked for them: weights that hold numbers which are none make answers all the same. */
@@ -15,56 +27,98 @@ const LOGPROBS = "logprobs";
 const GREY =
   "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAMAAADz0U65AAAAA1BMVEWAgICQdD0xAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADElEQVQImWNgoA4AAABIAAF7pRHIAAAAAElFTkSuQmCC";
 
-/** How a model of each category is asked for the least it can do. A category without a row counts on the worker's word. */
-const PROOFS: Record<string, (model: string, engine: Engine) => Proof> = {
+/** How a model of each category is asked for the least it can do; null: nobody knows how. */
+const PROOFS: Record<string, (model: Provable, engine: Engine) => Proof | null> = {
   chat: oneToken,
   code: oneToken,
   vision: oneToken,
-  // Audio has no row: a model that hears wants a recording, one that speaks a voice of its own. Their workers prove
-  // themselves before they say that they are warm.
-  embeddings: (model) => ({ path: "/v1/embeddings", body: { model, input: "Hello" } }),
-  detection: (model) => ({ path: "/v1/images/detections", body: { model, image: GREY } }),
-  images: (model) => ({ path: "/v1/images/generations", body: { model, ...SMALL_IMAGE } }),
+  embeddings: ({ id }) => json("/v1/embeddings", { model: id, input: "Hello" }),
+  detection: ({ id }) => json("/v1/images/detections", { model: id, image: GREY }),
+  images: ({ id }) => json("/v1/images/generations", { model: id, ...SMALL_IMAGE }),
+  audio: oneSecond,
 };
 
 /** One step of a small image: every graph runs once. */
 const SMALL_IMAGE = { prompt: "Hello", size: "256x256", steps: 1, response_format: "b64_json" };
 
-function oneToken(model: string, engine: Engine): Proof {
-  const messages = [{ role: "user", content: "Hello" }];
-  const logprobs = engine.features.has(LOGPROBS) ? { logprobs: true } : {};
-  return { path: "/v1/chat/completions", body: { model, messages, max_completion_tokens: 1, ...logprobs } };
+function json(path: string, body: object): Proof {
+  return { path, bytes: new TextEncoder().encode(JSON.stringify(body)), contentType: "application/json" };
 }
 
-/** More than a small image in base64. */
-const PROOF_BYTES_MAX = 16 * 1024 * 1024;
+function oneToken({ id: model, capabilities }: Provable, engine: Engine): Proof {
+  const text = { type: "text", text: "Hello" };
+  // What a server elsewhere takes of an image is its own affair.
+  const sees = engine.remote === null && engine.features.has("vision") && capabilities.includes("vision");
+  const content = sees ? [{ type: "image_url", image_url: { url: GREY } }, text] : text.text;
+  const logprobs = engine.features.has(LOGPROBS) ? { logprobs: true } : {};
+  const messages = [{ role: "user", content }];
+  return json("/v1/chat/completions", { model, messages, max_completion_tokens: 1, ...logprobs });
+}
 
-/** How a model is asked for it; null: its category has no row. */
-export function proofOf({ id, category }: { id: string; category: string }, engine: Engine): Proof | null {
-  return Object.hasOwn(PROOFS, category) ? PROOFS[category]!(id, engine) : null;
+/** A word to say, or a second to hear. Servers elsewhere have voices of their own, and may not like silence. */
+function oneSecond({ id: model, capabilities, speech }: Provable, engine: Engine): Proof | null {
+  if (engine.remote !== null) return null;
+  if (capabilities.includes("speech")) {
+    const body = { model, input: "Hello", voice: speech?.voices[0] ?? VOICE, response_format: "pcm" };
+    return { ...json("/v1/audio/speech", body), mayBeRefused: true };
+  }
+  if (!capabilities.includes("transcription")) return null;
+  // Above 0 it is heard once, and not again and again because it makes little sense.
+  const fields = new Map([
+    ["model", [model]],
+    ["temperature", ["0.1"]],
+  ]);
+  const file = { name: "file", filename: "silence.wav", contentType: "audio/wav", bytes: silence() };
+  return { path: "/v1/audio/transcriptions", ...writeForm({ fields, files: [file] }, TranscriptionRequest) };
+}
+
+/** For a model of which the catalogue names none. */
+const VOICE = "af_heart";
+
+/** A second of nothing, as a WAV file of 8 kHz and 16 bits: 44 bytes of head, then the samples. */
+function silence(): Uint8Array {
+  const rate = 8_000;
+  const bytes = Buffer.alloc(44 + 2 * rate);
+  bytes.write("RIFF", 0, "latin1");
+  bytes.writeUInt32LE(bytes.length - 8, 4);
+  bytes.write("WAVEfmt ", 8, "latin1");
+  bytes.writeUInt32LE(16, 16); // bytes of the format
+  bytes.writeUInt16LE(1, 20); // PCM
+  bytes.writeUInt16LE(1, 22); // channel
+  bytes.writeUInt32LE(rate, 24);
+  bytes.writeUInt32LE(2 * rate, 28);
+  bytes.writeUInt16LE(2, 32);
+  bytes.writeUInt16LE(16, 34);
+  bytes.write("data", 36, "latin1");
+  bytes.writeUInt32LE(2 * rate, 40);
+  return bytes;
+}
+
+/** How a model is asked for it; null: nobody knows how, and its worker's word counts. */
+export function proofOf(model: Provable, engine: Engine): Proof | null {
+  return Object.hasOwn(PROOFS, model.category) ? PROOFS[model.category]!(model, engine) : null;
 }
 
 /**
- * Asks every model of an engine for one token; of a simulated one only the first, because its models are all one.
+ * Asks every model of an engine for the least it can do; of a simulated one only the first, because its models are all one.
  *
  * @throws Error with a sentence that says which model did not answer, and how
  */
-export async function prove(
-  engine: Engine,
-  models: readonly { id: string; category: string }[],
-  signal: AbortSignal,
-): Promise<void> {
-  const provable = models.filter((model) => Object.hasOwn(PROOFS, model.category));
-  for (const model of engine.simulated ? provable.slice(0, 1) : provable) {
-    const { path, body } = PROOFS[model.category]!(model.id, engine);
-    const answer = await engine.send(path, new TextEncoder().encode(JSON.stringify(body)), { signal });
+export async function prove(engine: Engine, models: readonly Provable[], signal: AbortSignal): Promise<void> {
+  const proofs = models.flatMap((model) => {
+    const proof = proofOf(model, engine);
+    return proof === null ? [] : [{ id: model.id, ...proof }];
+  });
+  for (const { id, path, bytes: body, contentType, mayBeRefused } of engine.simulated ? proofs.slice(0, 1) : proofs) {
+    const answer = await engine.send(path, body, { signal, contentType });
     // Read to its end: an engine that dies over the first token has sent its headers.
-    const bytes = await readAll(answer, PROOF_BYTES_MAX);
+    const bytes = await answer.bytes();
+    if (mayBeRefused && answer.status === 400) continue;
     if (!answer.ok || bytes.length === 0) {
-      throw new Error(`The model ${model.id} answered its first request with status ${answer.status}.`);
+      throw new Error(`The model ${id} answered its first request with status ${answer.status}.`);
     }
     if (!isSound(bytes)) {
-      throw new Error(`The model ${model.id} reckons with numbers that are none (NaN): its weights are damaged.`);
+      throw new Error(`The model ${id} reckons with numbers that are none (NaN): its weights are damaged.`);
     }
   }
 }

@@ -222,8 +222,7 @@ async function prove(engine: Engine, models: readonly WorkerModel[], signal: Abo
     const proof = proofOf(model, engine);
     if (proof === null) continue;
     try {
-      const body = new TextEncoder().encode(JSON.stringify(proof.body));
-      await engine.call(proof.path, body, { signal, model: model.id });
+      await engine.call(proof.path, proof.bytes, { signal, model: model.id, contentType: proof.contentType });
       return null;
     } catch (error) {
       const status = error instanceof RelayedError ? ` (status ${error.status})` : "";

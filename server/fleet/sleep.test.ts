@@ -2,10 +2,9 @@
 
 import { afterEach, expect, test } from "bun:test";
 import { join } from "node:path";
-import { ApiError } from "@oxbow/contract";
 import { type EngineEntry, loadConfig } from "../config.ts";
-import { createFleet, type Fleet, type Placement } from "./fleet.ts";
-import { model } from "./test-fleet.ts";
+import { createFleet } from "./fleet.ts";
+import { keptLog, model, placed } from "./test-fleet.ts";
 
 const open: (() => unknown)[] = [];
 afterEach(async () => {
@@ -42,8 +41,7 @@ const isAsleep = async (url: string): Promise<boolean> => {
 
 async function fleetOf(urls: Record<string, string>, more: Partial<EngineEntry> = {}) {
   const { kinds } = loadConfig({ env: {} });
-  const log: Record<string, unknown>[] = [];
-  const note = (fields: object, text: string) => void log.push({ ...fields, text });
+  const { lines: log, log: kept } = keptLog();
   const fleet = createFleet({
     engines: Object.entries(urls).map(([id, url]) => ({
       id,
@@ -61,7 +59,7 @@ async function fleetOf(urls: Record<string, string>, more: Partial<EngineEntry> 
     kinds,
     pools: { gpu: { bytes: 10 } },
     models: Object.keys(urls).map((id) => model(id)),
-    log: { info: note, error: note },
+    log: kept,
     env: {},
     loadMsMax: 20_000,
     limits: { residentMsMin: 0 },
@@ -69,26 +67,6 @@ async function fleetOf(urls: Record<string, string>, more: Partial<EngineEntry> 
   open.push(() => fleet.stop());
   await fleet.start();
   return { fleet, log };
-}
-
-/** Resolves once a call can be placed, asking again as admission does. */
-function placed(fleet: Fleet, id: string): Promise<Placement> {
-  return new Promise((resolve, reject) => {
-    let done = false;
-    const attempt = () => {
-      if (done) return;
-      try {
-        const placement = fleet.place(id);
-        if (placement === null) return;
-        done = true;
-        resolve(placement);
-      } catch (error) {
-        if (!(error instanceof ApiError && error.row === "model_not_ready")) reject(error);
-      }
-    };
-    fleet.onFree((free) => free === id && attempt());
-    attempt();
-  });
 }
 
 const call = (content: string, stream: boolean) =>

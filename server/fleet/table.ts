@@ -4,6 +4,13 @@ import type { WorkerModel } from "@oxbow/contract";
 import type { EngineEntry, EngineKind, Model } from "../config.ts";
 import type { Replica } from "./replica.ts";
 
+export interface EngineTable {
+  engines: readonly EngineEntry[];
+  kinds: Readonly<Record<string, EngineKind>>;
+  /** Bytes of the memories that servers elsewhere share, by name. */
+  pools?: Readonly<Record<string, { bytes: number }>>;
+}
+
 /** For models of which nobody has published it: enough for any prompt that is sent to try them. */
 const CONTEXT_TOKENS_UNKNOWN = 8_192;
 
@@ -48,11 +55,6 @@ export function workerModels(
   });
 }
 
-interface Table {
-  engines: readonly EngineEntry[];
-  kinds: Readonly<Record<string, EngineKind>>;
-}
-
 /**
  * Whether the new entry needs another engine than the one that runs. What is only about who gets how many calls does not.
  * An engine for all other models stays as it is while it knows all that are left for it.
@@ -60,8 +62,8 @@ interface Table {
 export function replaces(
   { entry, host }: Replica,
   next: EngineEntry,
-  from: Table,
-  to: Table,
+  from: EngineTable,
+  to: EngineTable,
   models: readonly Model[],
 ): boolean {
   if (!Bun.deepEquals(from.kinds[entry.kind], to.kinds[next.kind])) return true;

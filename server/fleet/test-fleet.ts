@@ -3,8 +3,16 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { ApiError } from "@oxbow/contract";
 import type { EngineEntry, Model } from "../config.ts";
-import { createFleet, type EngineTable, type FleetOptions, type ModelStatus } from "./fleet.ts";
+import {
+  createFleet,
+  type EngineTable,
+  type Fleet,
+  type FleetOptions,
+  type ModelStatus,
+  type Placement,
+} from "./fleet.ts";
 import type { Behaviour } from "./test-worker.ts";
 import { realClock } from "./worker.ts";
 
@@ -23,6 +31,35 @@ export const model = (id: string, more: Partial<Model> = {}): Model => ({
   ...more,
 });
 
+/** A log that is kept. */
+export function keptLog() {
+  const lines: Record<string, unknown>[] = [];
+  const note = (fields: object, text: string) => void lines.push({ ...fields, text });
+  return { lines, log: { info: note, error: note } };
+}
+
+/** Resolves once a call can be placed: tries, and tries again whenever the fleet says that it might be worth it, as admission. */
+export function placed(fleet: Fleet, id: string): Promise<Placement> {
+  return new Promise((resolve, reject) => {
+    let done = false;
+    const attempt = () => {
+      if (done) return;
+      try {
+        const placement = fleet.place(id);
+        if (placement === null) return;
+        done = true;
+        resolve(placement);
+      } catch (error) {
+        if (error instanceof ApiError && error.row === "model_not_ready") return;
+        done = true;
+        reject(error);
+      }
+    };
+    fleet.onFree((free) => free === id && attempt());
+    attempt();
+  });
+}
+
 export interface TestFleetOptions extends Partial<FleetOptions> {
   slots?: number;
   models?: Model[];
@@ -37,9 +74,8 @@ export function testFleet(
   const folder = mkdtempSync(join(tmpdir(), "fleet-"));
   const livesFile = join(folder, "lives");
   writeFileSync(livesFile, "");
-  const log: Record<string, unknown>[] = [];
+  const { lines: log, log: kept } = keptLog();
   const sleeps: number[] = [];
-  const note = (fields: object, text: string) => void log.push({ ...fields, text });
   const row: EngineEntry = {
     id: "e",
     kind: "test",
@@ -61,7 +97,7 @@ export function testFleet(
   const fleet = createFleet({
     ...table,
     models,
-    log: { info: note, error: note },
+    log: kept,
     env: { ...process.env, XDG_RUNTIME_DIR: folder },
     loadMsMax: 20_000,
     cores: 2,

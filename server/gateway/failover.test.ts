@@ -4,6 +4,8 @@ import { createQueues } from "../admission/queues.ts";
 import { createEngine } from "../engines/engines.ts";
 import { type Engine, EngineStatus, EngineUnreachable, type Outcome, type Signs } from "../fleet/fleet.ts";
 import { createRetryBudget, withFailover } from "./failover.ts";
+import { HangUp } from "./hang-up.ts";
+import { createPulse } from "./pulse.ts";
 
 const engineOf = (id: string, simulated = false) =>
   createEngine({ id, kind: "k", features: [], simulated, slots: 1, address: { baseUrl: "http://127.0.0.1:1/v1" } });
@@ -60,12 +62,12 @@ async function callOn(
       ...{
         seat,
         budget: createRetryBudget(percent),
-        signal,
+        hangUp: new HangUp(signal),
+        waits: createPulse(1),
         silentMsMax,
-        streams,
+        wholeMsMax: streams ? null : 60_000,
         busyMsMax,
         onRetry,
-        onAsk: () => {},
       },
       shared: shared ?? free.length > 0,
       now: () => clock.now,

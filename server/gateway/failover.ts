@@ -4,7 +4,9 @@
 import { ApiError, ERRORS, RelayedError } from "@oxbow/contract";
 import type { Seat } from "../admission/admission.ts";
 import { type Engine, EngineStatus, EngineUnreachable, type Outcome } from "../fleet/fleet.ts";
-import { createAttempt, type Patience, watch } from "./silence.ts";
+import type { HangUp } from "./hang-up.ts";
+import type { Pulse } from "./pulse.ts";
+import { type Elsewhere, type Patience, Watch } from "./silence.ts";
 
 /** Calls may be sent a second time as long as that is a small part of all: else repeats would bring down what is left. */
 export interface RetryBudget {
@@ -35,16 +37,15 @@ export function createRetryBudget(percent: number): RetryBudget {
 export interface FailoverOptions extends Patience {
   seat: Omit<Seat<Engine, Outcome>, "close">;
   budget: RetryBudget;
-  /** Of the call: the caller has hung up, or its time is over. */
-  signal: AbortSignal;
+  hangUp: HangUp;
+  /** Beats for each engine that was asked and has not begun to answer. */
+  waits: Pulse;
   /** How long the call stays in line altogether, once an engine has said that it takes no more. */
   busyMsMax: number;
   /** Whether another engine may take the call where one takes no more. */
   shared: boolean;
   /** Monotonic ms. */
   now: () => number;
-  /** An engine is asked now: for the first time, or again. */
-  onAsk: () => void;
   /** It failed, and the call goes to another one or waits for its turn. */
   onRetry: () => void;
 }
@@ -65,65 +66,96 @@ export interface FailoverOptions extends Patience {
  * @throws ApiError, RelayedError; the signal's reason
  */
 export async function withFailover<T>(
-  { seat, budget, signal, busyMsMax, shared, now, onAsk, onRetry, ...patience }: FailoverOptions,
+  options: FailoverOptions,
   ask: (engine: Engine, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
+  const { seat, budget, hangUp, waits, busyMsMax, shared, now } = options;
   budget.earn();
-  let repeated = false;
-  const repeat = () => {
-    budget.spend();
-    repeated = true;
-    onRetry();
-  };
-  const elsewhere = (outcome?: Outcome) => !repeated && budget.left() && seat.move(new Set([seat.engine.id]), outcome);
+  const tries = new Tries(options);
   let busyUntil: number | null = null;
   for (;;) {
     const { engine } = seat;
-    onAsk();
-    const attempt = createAttempt(signal);
-    const watched = watch({ engine, giveUp: attempt.giveUp, elsewhere, ...patience });
+    const watch = new Watch(waits.now(), engine, options, tries, hangUp);
+    waits.add(watch);
     try {
-      const answer = await ask(engine, attempt.signal);
-      watched.rest();
-      if (!watched.left()) {
-        seat.report({ kind: "ok" });
+      const answer = await ask(engine, hangUp.signal);
+      waits.remove(watch);
+      if (!watch.left) {
+        seat.report(WELL);
         return answer;
       }
-      repeat(); // what came at the last moment was hung up on
+      tries.repeat(); // what came at the last moment was hung up on
+      hangUp.renew();
     } catch (thrown) {
-      watched.rest();
-      attempt.forget();
-      if (signal.aborted) throw signal.reason ?? thrown;
-      if (watched.left()) {
-        repeat();
+      waits.remove(watch);
+      const { signal } = hangUp;
+      if (hangUp.ended) throw signal.reason ?? thrown;
+      hangUp.renew();
+      if (watch.left) {
+        tries.repeat();
         continue;
       }
-      const error = attempt.signal.aborted ? attempt.signal.reason : thrown;
+      const error = signal.aborted ? signal.reason : thrown;
       const fate = fateOf(error);
       // The failures of one that makes them up are no failures, but nobody makes up that nobody is there.
       if (fate !== null && (!engine.simulated || error instanceof EngineUnreachable)) seat.report(fate);
       const again = repeatsAs(error, fate, engine); // 1
       if (again === "never") throw told(error);
-      if (elsewhere()) {
-        repeat(); // 2
+      if (tries.elsewhere()) {
+        tries.repeat(); // 2
         continue;
       }
-      if (again === "elsewhere" || (again === "anywhere" && repeated)) throw told(error); // 5
-      repeated ||= again === "anywhere";
+      if (again === "elsewhere" || (again === "anywhere" && tries.repeated)) throw told(error); // 5
+      tries.repeated ||= again === "anywhere";
       if (again !== "soon") {
-        onRetry();
-        await seat.again(); // 3
+        options.onRetry();
+        await seat.again(hangUp.signal); // 3
         continue;
       }
       busyUntil ??= now() + busyMsMax;
       const leftMs = busyUntil - now();
       const wantsMs = retryAfterOf(fate);
       if (leftMs <= 0 || (!shared && wantsMs > leftMs)) throw busy(wantsMs, error); // 5
-      onRetry();
-      await seat.again(leftMs).catch((late) => {
-        throw isLate(late) ? busy(wantsMs, error) : late;
-      }); // 4
+      options.onRetry();
+      await againWithin(leftMs, wantsMs, error, options); // 4
     }
+  }
+}
+
+const WELL: Outcome = { kind: "ok" };
+
+/** How often a call was sent, as far as that may be repeated. */
+class Tries implements Elsewhere {
+  /** It was sent a second time, to an engine that had not refused it. */
+  repeated = false;
+  private readonly options: FailoverOptions;
+
+  constructor(options: FailoverOptions) {
+    this.options = options;
+  }
+
+  elsewhere(outcome?: Outcome): boolean {
+    const { seat, budget } = this.options;
+    return !this.repeated && budget.left() && seat.move(new Set([seat.engine.id]), outcome);
+  }
+
+  repeat(): void {
+    this.options.budget.spend();
+    this.repeated = true;
+    this.options.onRetry();
+  }
+}
+
+async function againWithin(
+  ms: number,
+  wantsMs: number,
+  why: unknown,
+  { seat, hangUp }: FailoverOptions,
+): Promise<void> {
+  try {
+    await seat.again(hangUp.signal, ms);
+  } catch (late) {
+    throw isLate(late) ? busy(wantsMs, why) : late;
   }
 }
 

@@ -16,7 +16,7 @@ export interface FormBounds {
 }
 
 /** More than any endpoint has fields: an edit of sixteen images with a mask has about thirty parts. */
-export const PARTS_MAX = 100;
+const PARTS_MAX = 100;
 /** Of one field that is no file: a prompt is text of a few kilobytes. */
 const FIELD_BYTES_MAX = 1024 * 1024;
 const NAME_BYTES_MAX = 256;

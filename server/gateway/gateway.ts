@@ -58,7 +58,7 @@ const ENDPOINTS: Record<string, Record<string, Endpoint>> = {
 
 const WITH_REST = Object.keys(ENDPOINTS).filter((path) => path.endsWith("*"));
 
-export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "running" | "holds" | "stopped"> {
+export interface GatewayOptions extends Omit<Rooms, "catalogue" | "pulse" | "waits" | "running" | "holds" | "stopped"> {
   models: readonly Model[];
   /** Free when the server started. */
   memoryBytes: number;
@@ -73,6 +73,7 @@ export function createGateway({ models, memoryBytes, ...given }: GatewayOptions)
     ...given,
     catalogue: createCatalogue(models),
     pulse,
+    waits: createPulse(WAITS_TICK_MS),
     running: new Map(),
     holds,
     stopped: () => stopped,
@@ -103,6 +104,7 @@ export function createGateway({ models, memoryBytes, ...given }: GatewayOptions)
     stop: () => {
       stopped = true;
       rooms.pulse.stop();
+      rooms.waits.stop();
       keepOpen.stop();
     },
   };
@@ -112,6 +114,9 @@ async function answer(exchange: Exchange): Promise<Response> {
   if (exchange.request.method === "OPTIONS") return preflight(exchange);
   return find(exchange)(exchange);
 }
+
+/** Whoever waits for an engine may be told that it is late by so much. */
+const WAITS_TICK_MS = 100;
 
 /** Without query, and without the slash that some clients leave at the end. */
 function pathOf(url: string): string {

@@ -1,5 +1,6 @@
-// One timer for all open streams. It keeps silent ones alive, hangs up on readers that have stopped reading, and on
-// engines that have stopped talking. One timer each would cost more than the rest of a chunk's way.
+// One timer for all open streams, and one for all engines that were asked and have not begun to answer. They keep silent
+// streams alive, hang up on readers that have stopped reading, and on engines that have stopped talking. One timer each would
+// cost more than the rest of a chunk's way.
 
 export interface Beat {
   /** Set whenever something was sent or received; in the clock of `now`. */
@@ -22,6 +23,8 @@ export function createPulse(tickMs = 500, now: () => number = () => performance.
   const beats = new Set<Beat>();
   let timer: ReturnType<typeof setInterval> | null = null;
   const tick = () => {
+    // Not when the last one leaves: the next one comes soon.
+    if (beats.size === 0) rest();
     const at = now();
     for (const beat of beats) beat.onTick(at - beat.lastMs);
   };
@@ -36,7 +39,7 @@ export function createPulse(tickMs = 500, now: () => number = () => performance.
       timer ??= setInterval(tick, tickMs);
     },
     remove: (beat) => {
-      if (beats.delete(beat) && beats.size === 0) rest();
+      beats.delete(beat);
     },
     size: () => beats.size,
     stop: rest,

@@ -11,9 +11,10 @@ import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
 import { withFailover } from "./failover.ts";
 import { bytesFor } from "./forward.ts";
+import { HangUp } from "./hang-up.ts";
 import { type Claim, claimKey, isClaim, KEPT_BYTES_MAX, replay } from "./idempotency.ts";
 import { conclude } from "./record.ts";
-import { createSettlement, type Settlement } from "./settle.ts";
+import { CallSettlement, type Settlement } from "./settle.ts";
 import { bytesWire, type Course, sendStream, type Translation } from "./stream.ts";
 
 export interface RelayCall {
@@ -99,7 +100,7 @@ export function engineOf(exchange: Exchange, model: Model, body: Record<string, 
  * been answered before under its `Idempotency-Key`.
  */
 export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Response> {
-  const { limits, ledger } = exchange.rooms;
+  const { ledger } = exchange.rooms;
   const more: Record<string, string> = call.engine.simulated ? { "x-oxbow-simulated": "true" } : {};
   const asked = claimKey(exchange, call.received);
   const found = asked && (await asked);
@@ -111,43 +112,83 @@ export async function relayCall(exchange: Exchange, call: RelayCall): Promise<Re
     found?.free();
     throw new LedgerUnavailable("it said so before");
   }
-  const hangUp = createHangUp(exchange.request.signal);
+  const hangUp = new HangUp(exchange.request.signal);
   const opening = open(exchange, call, hangUp, found, more);
-  // Once there is an answer, or none will come, nobody needs the body any more.
-  const release = () => exchange.hold?.release();
-  opening.then(release, release);
-  // Taken before the status line goes out, so that an engine that fails at once gets its own status; but not for so long
-  // that the caller gives up: then he gets his headers, and comments until it comes.
-  const opened = call.stream ? await inTime(opening, limits.keepaliveMs) : await opening.finally(hangUp.clear);
-  if (opened?.answer.kind !== "whole") {
-    more["x-oxbow-units"] = String(call.model.weight);
-    exchange.record.stream = true;
-    const course = courseOf(exchange, opening, opened, hangUp);
-    const wire = opened?.answer.kind === "bytes" ? { wire: bytesWire(opened.answer.contentType) } : {};
-    const { choices, translation } = call;
-    return sendStream(exchange, course, more, { choices, translation, ...wire });
+  return call.stream
+    ? answerStream(exchange, call, hangUp, opening, more)
+    : answerWhole(exchange, call, hangUp, opening, more);
+}
+
+async function answerWhole(
+  exchange: Exchange,
+  call: RelayCall,
+  hangUp: HangUp,
+  opening: Promise<Opened>,
+  more: Record<string, string>,
+): Promise<Response> {
+  let opened: Opened;
+  try {
+    opened = await opening;
+  } finally {
+    hangUp.clear();
+    exchange.hold?.release();
   }
-  const { usage } = opened.answer;
-  const finished = await finish(call, opened.answer, exchange.request.signal).catch((error) => {
-    opened.settlement.failed(error);
+  const { answer, settlement, units } = opened;
+  if (answer.kind !== "whole") return sendOpened(exchange, call, hangUp, opening, opened, more);
+  let finished: Finished;
+  try {
+    finished = call.finish ? await call.finish(answer.bytes, exchange.request.signal) : translated(call, answer);
+  } catch (error) {
+    settlement.failed(error);
     throw error;
-  });
+  }
   const { bytes, contentType } = finished;
   const kept = bytes.length > KEPT_BYTES_MAX ? null : { status: 200, contentType, bytes };
-  await opened.settlement.complete(usage, kept);
-  more["x-oxbow-counted"] = String(opened.units);
+  await settlement.complete(answer.usage, kept);
+  more["x-oxbow-counted"] = String(units);
   const headers = answerHeaders(exchange, { "content-type": contentType, ...finished.headers, ...more });
   return new Response(bytes as Uint8Array<ArrayBuffer>, { headers });
 }
 
 /** A whole answer in the endpoint's form. */
-async function finish(
-  { translation, finish }: RelayCall,
-  { bytes, contentType }: EngineAnswer & { kind: "whole" },
-  signal: AbortSignal,
-): Promise<Finished> {
-  if (finish) return finish(bytes, signal);
+function translated({ translation }: RelayCall, { bytes, contentType }: EngineAnswer & { kind: "whole" }): Finished {
   return { bytes: translation?.whole(bytes) ?? bytes, contentType };
+}
+
+/**
+ * The beginning of the answer is taken before the status line goes out, so that an engine that fails at once gets its own
+ * status; but not for so long that the caller gives up: then he gets his headers, and comments until it comes.
+ */
+async function answerStream(
+  exchange: Exchange,
+  call: RelayCall,
+  hangUp: HangUp,
+  opening: Promise<Opened>,
+  more: Record<string, string>,
+): Promise<Response> {
+  // Once there is an answer, or none will come, nobody needs the body any more.
+  const release = () => exchange.hold?.release();
+  opening.then(release, release);
+  const opened = await inTime(opening, exchange.rooms.limits.keepaliveMs);
+  // An engine that answers a stream with a whole document has made an error, or an answer.
+  if (opened?.answer.kind === "whole") return answerWhole(exchange, call, hangUp, opening, more);
+  return sendOpened(exchange, call, hangUp, opening, opened, more);
+}
+
+/** @param opened null: it has not begun yet */
+function sendOpened(
+  exchange: Exchange,
+  { model, choices, translation }: RelayCall,
+  hangUp: HangUp,
+  opening: Promise<Opened>,
+  opened: Opened | null,
+  more: Record<string, string>,
+): Response {
+  more["x-oxbow-units"] = String(model.weight);
+  exchange.record.stream = true;
+  const course = courseOf(exchange, opening, opened, hangUp);
+  const wire = opened?.answer.kind === "bytes" ? { wire: bytesWire(opened.answer.contentType) } : {};
+  return sendStream(exchange, course, more, { choices, translation, ...wire });
 }
 
 /** An answer that has begun, and what is to become of its call. */
@@ -170,34 +211,33 @@ async function open(
   claim: Claim | null,
   more: Record<string, string>,
 ): Promise<Opened> {
-  const { signal } = hangUp;
   let prepared: Prepared | null;
   let ticket: Ticket<Engine, Outcome>;
   try {
-    ({ prepared, ticket } = await admit(exchange, call, more, signal));
+    ({ prepared, ticket } = await admit(exchange, call, more, hangUp.signal));
   } catch (error) {
     claim?.free();
     throw error;
   }
-  const settlement = createSettlement(exchange, call, ticket, claim);
+  const settlement = new CallSettlement(exchange, call, ticket, claim);
   try {
     const sent = { ...sentOf(call, exchange.served ?? call.model, prepared, ticket), headers: prepared?.headers };
+    const { rooms, record } = exchange;
     const { answer, first } = await withFailover(
       {
         seat: ticket.seat,
-        budget: exchange.rooms.retries,
-        signal,
-        silentMsMax: exchange.rooms.limits.firstTokenMsMax,
-        streams: call.stream,
-        signs: exchange.rooms.fleet.signs,
-        busyMsMax: exchange.rooms.limits.busyMsMax,
-        shared: call.engine.shared === true,
-        now: () => performance.now(),
+        budget: rooms.retries,
+        hangUp,
+        waits: rooms.waits,
+        silentMsMax: rooms.limits.firstTokenMsMax,
         // A stream is watched while it is sent; a whole answer has one deadline, and the time in line is not part of it.
-        onAsk: () => call.stream || hangUp.after(exchange.rooms.limits.answerMsMax),
+        wholeMsMax: call.stream ? null : rooms.limits.answerMsMax,
+        signs: rooms.fleet.signs,
+        busyMsMax: rooms.limits.busyMsMax,
+        shared: call.engine.shared === true,
+        now: rooms.waits.now,
         onRetry: () => {
-          exchange.record.retries++;
-          hangUp.rest();
+          record.retries++;
         },
       },
       (engine, signal) => begin(exchange, call, sent, ticket.priority, engine, signal),
@@ -238,6 +278,10 @@ async function begin(
     ...(engine.remote === null ? {} : { priority, tenant: tenantOf(exchange.caller!.accountId) }),
   });
   if (answer.kind === "whole") return { answer, first: null };
+  if (answer.kind === "stream" && !call.stream) {
+    answer.events.cancel();
+    throw new ApiError("engine_failed", "The engine streamed where a whole answer was asked for.");
+  }
   const first = await answer.events.next().catch(neverBegun);
   if (first?.error) throw first.error;
   if (first === null) throw new ApiError("engine_failed", "The engine's answer was empty. Try again.");
@@ -378,7 +422,7 @@ function courseOf(exchange: Exchange, opening: Promise<Opened>, opened: Opened |
     next: () => events?.next() ?? (begun ? Promise.resolve(begin(begun)) : opening.then(begin)),
     cancel: (tokenSent) => {
       hangUp.clear();
-      if (begun === null) hangUp.now();
+      if (begun === null) hangUp.end();
       opening
         .then(
           ({ answer, settlement }) => {
@@ -388,38 +432,6 @@ function courseOf(exchange: Exchange, opening: Promise<Opened>, opened: Opened |
           () => {}, // it settled with its ticket itself
         )
         .then(() => conclude(exchange, 200));
-    },
-  };
-}
-
-interface HangUp {
-  signal: AbortSignal;
-  now(): void;
-  after(ms: number): void;
-  /** Forgets the deadline. */
-  rest(): void;
-  /** Forgets the caller and the deadline. */
-  clear(): void;
-}
-
-/** Hanging up on the engine: because the caller is gone, because it is silent for too long, or because we say so. */
-function createHangUp(caller: AbortSignal): HangUp {
-  const controller = new AbortController();
-  const onAbort = () => controller.abort(caller.reason);
-  caller.addEventListener("abort", onAbort);
-  if (caller.aborted) onAbort();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  return {
-    signal: controller.signal,
-    now: () => controller.abort(),
-    after: (ms) => {
-      const text = `The engine said nothing for ${ms / 1000} s. Try again.`;
-      timer = setTimeout(() => controller.abort(new ApiError("engine_timeout", text)), ms);
-    },
-    rest: () => clearTimeout(timer),
-    clear: () => {
-      clearTimeout(timer);
-      caller.removeEventListener("abort", onAbort);
     },
   };
 }

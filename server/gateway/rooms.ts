@@ -33,7 +33,10 @@ export interface Rooms {
   /** What callers know this server by, without a path; null: as they reach it. */
   publicUrl: string | null;
   catalogue: Catalogue;
+  /** Of open streams. */
   pulse: Pulse;
+  /** Of engines that were asked and have not begun to answer. */
+  waits: Pulse;
   /** Body hashes of the calls that run under an Idempotency-Key, by account and key. */
   running: Map<string, string>;
   holds: Pick<Holds, "open">;

@@ -34,100 +34,124 @@ export interface Settlement {
   failed(error: unknown): void;
 }
 
-export function createSettlement(
-  exchange: Exchange,
-  call: { model: { id: string }; path: string },
-  ticket: Ticket<Engine, Fate>,
-  claim: Claim | null,
-): Settlement {
-  const { rooms, id, startedMs, record } = exchange;
-  const { ledger } = rooms;
-  const caller = exchange.caller!;
-  let began = false;
-  let ended = false;
-  let firstTokenMs: number | null = null;
-  record.engine = ticket.seat.engine.id;
-  record.priority = ticket.priority;
-  record.waitedMs = ticket.seat.waitedMs;
+/** Every call has one, so it is of a class. It keeps nothing of what was asked alive. */
+export class CallSettlement implements Settlement {
+  private readonly exchange: Exchange;
+  private readonly ticket: Ticket<Engine, Fate>;
+  private readonly claim: Claim | null;
+  private hasBegun = false;
+  private ended = false;
+  private firstTokenMs: number | null = null;
 
-  ledger.reserve({
-    requestId: id,
-    accountId: caller.accountId,
-    keyId: caller.keyId,
-    plan: `${caller.plan.id}@${caller.plan.version}`,
-    model: call.model.id,
-    endpoint: call.path,
-    day: ticket.day,
-    units: ticket.units,
-    at: Date.now(),
-    ...(claim && { idempotencyKey: claim.key, bodyHash: claim.bodyHash }),
-  });
-
-  function release(): void {
-    ticket.close();
-    claim?.free();
+  /** Reserves the request in the ledger. */
+  constructor(
+    exchange: Exchange,
+    call: { model: { id: string }; path: string },
+    ticket: Ticket<Engine, Fate>,
+    claim: Claim | null,
+  ) {
+    this.exchange = exchange;
+    this.ticket = ticket;
+    this.claim = claim;
+    const { record } = exchange;
+    record.engine = ticket.seat.engine.id;
+    record.priority = ticket.priority;
+    record.waitedMs = ticket.seat.waitedMs;
+    const { accountId, keyId, plan } = exchange.caller!;
+    exchange.rooms.ledger.reserve({
+      requestId: exchange.id,
+      accountId,
+      keyId,
+      plan: `${plan.id}@${plan.version}`,
+      model: call.model.id,
+      endpoint: call.path,
+      day: ticket.day,
+      units: ticket.units,
+      at: Date.now(),
+      ...(claim && { idempotencyKey: claim.key, bodyHash: claim.bodyHash }),
+    });
   }
 
-  async function settle(outcome: Outcome, usage: TokenCounts | null, answer?: StoredAnswer): Promise<void> {
-    ended = true;
+  get keeps(): boolean {
+    return this.claim !== null;
+  }
+
+  began(): void {
+    this.hasBegun = true;
+  }
+
+  firstToken(): void {
+    this.firstTokenMs ??= this.sinceStartMs();
+    this.exchange.record.firstTokenMs = this.firstTokenMs;
+  }
+
+  complete(usage: TokenCounts | null, answer?: StoredAnswer | null): Promise<void> {
+    return this.settle("complete", usage, this.claim === null ? undefined : (answer ?? NOT_KEPT));
+  }
+
+  cancelled(tokenSent: boolean): void | Promise<void> {
+    if (this.exchange.rooms.stopped()) return this.end(tokenSent ? "interrupted" : "refused");
+    return this.end(tokenSent ? "cancelled_after_first_token" : "cancelled_before_first_token");
+  }
+
+  failed(error: unknown): void {
+    const { seat } = this.ticket;
+    const fate = this.hasBegun && !this.ended ? fateOf(error) : null;
+    if (fate !== null && !seat.engine.simulated) seat.report(fate);
+    if (error instanceof ApiError || error instanceof RelayedError) noteError(this.exchange, error);
+    void this.end(this.firstTokenMs === null ? outcomeOf(this.exchange, error) : "interrupted");
+  }
+
+  private end(outcome: Outcome): void | Promise<void> {
+    if (this.ended) return;
+    const { rooms, id, record } = this.exchange;
+    if (isCounted(outcome)) {
+      return this.settle(outcome, null).catch((error) =>
+        rooms.log.warn({ request: id, cause: String(error.cause) }, "not counted"),
+      );
+    }
+    this.ended = true;
+    record.outcome = outcome;
+    rooms.ledger.void(id, outcome);
+    this.release();
+  }
+
+  private async settle(outcome: Outcome, usage: TokenCounts | null, answer?: StoredAnswer): Promise<void> {
+    this.ended = true;
+    const { ticket, firstTokenMs } = this;
+    const { rooms, id, record } = this.exchange;
     const result = {
       outcome,
       tokensIn: usage?.prompt_tokens ?? 0,
       tokensOut: usage?.completion_tokens ?? 0,
       waitedMs: Math.round(ticket.seat.waitedMs),
       firstTokenMs,
-      durationMs: Math.round(performance.now() - startedMs),
+      durationMs: this.sinceStartMs(),
     };
     try {
-      await ledger.settle(id, result, answer);
+      await rooms.ledger.settle(id, result, answer);
       ticket.reservation.settle();
       record.outcome = outcome;
       record.units = ticket.units;
       record.tokensIn = result.tokensIn;
       record.tokensOut = result.tokensOut;
     } finally {
-      release();
+      this.release();
     }
   }
 
-  function end(outcome: Outcome): void | Promise<void> {
-    if (ended) return;
-    if (isCounted(outcome)) {
-      return settle(outcome, null).catch((error) =>
-        rooms.log.warn({ request: id, cause: String(error.cause) }, "not counted"),
-      );
-    }
-    ended = true;
-    record.outcome = outcome;
-    ledger.void(id, outcome);
-    release();
+  private release(): void {
+    this.ticket.close();
+    this.claim?.free();
   }
 
-  return {
-    keeps: claim !== null,
-    firstToken: () => {
-      firstTokenMs ??= Math.round(performance.now() - startedMs);
-      record.firstTokenMs = firstTokenMs;
-    },
-    complete: (usage, answer) => settle("complete", usage, claim === null ? undefined : (answer ?? NOT_KEPT)),
-    cancelled: (tokenSent) => {
-      if (rooms.stopped()) return end(tokenSent ? "interrupted" : "refused");
-      return end(tokenSent ? "cancelled_after_first_token" : "cancelled_before_first_token");
-    },
-    began: () => {
-      began = true;
-    },
-    failed: (error) => {
-      const fate = began && !ended ? fateOf(error) : null;
-      if (fate !== null && !ticket.seat.engine.simulated) ticket.seat.report(fate);
-      if (error instanceof ApiError || error instanceof RelayedError) noteError(exchange, error);
-      void end(firstTokenMs === null ? outcomeOf(exchange, error) : "interrupted");
-    },
-  };
+  private sinceStartMs(): number {
+    return Math.round(performance.now() - this.exchange.startedMs);
+  }
 }
 
 /** Stands for an answer that was too large to be kept: its key must not run again. */
-export const NOT_KEPT: StoredAnswer = { status: 0, contentType: "", bytes: new Uint8Array() };
+const NOT_KEPT: StoredAnswer = { status: 0, contentType: "", bytes: new Uint8Array() };
 
 /** How a call ends that failed before its first token. */
 function outcomeOf(exchange: Exchange, error: unknown): Outcome {

@@ -2,74 +2,77 @@
 
 import { ApiError } from "@oxbow/contract";
 import type { Engine, Outcome, Signs } from "../fleet/fleet.ts";
+import type { HangUp } from "./hang-up.ts";
+import type { Beat } from "./pulse.ts";
 
 export interface Patience {
-  /** Silence of an engine after which nothing is expected of it any more; ms. */
+  /** Silence of an engine after which nothing is expected of it any more; ms. A stream must begin within that time. */
   silentMsMax: number;
-  /** Whether an answer that is well must begin within that time: one that comes as a whole begins when it is there. */
-  streams: boolean;
+  /** For an answer that comes as a whole: it must be there within this time; ms. null: it is a stream. */
+  wholeMsMax: number | null;
   /** What an engine shows of itself beside this call. */
   signs: (engine: Engine) => Signs;
 }
 
-/**
- * The signal of one attempt: it ends with that of the call, or when the engine is given up. In a function of its own, because
- * what listens here lives as long as the answer: beside `ask` it would keep the call, prompt and all, in memory for as long.
- */
-export function createAttempt(signal: AbortSignal) {
-  const controller = new AbortController();
-  const end = () => controller.abort(signal.reason);
-  signal.addEventListener("abort", end);
-  return {
-    signal: controller.signal,
-    giveUp: (ms: number) =>
-      controller.abort(new ApiError("engine_timeout", `The engine said nothing for ${ms / 1000} s. Try again.`)),
-    forget: () => signal.removeEventListener("abort", end),
-  };
+/** Where else a call may go. */
+export interface Elsewhere {
+  /** Exchanges the slot for one of another engine. @returns false: there is none */
+  elsewhere(outcome?: Outcome): boolean;
 }
 
 /** Between two looks at an engine from which nothing comes. */
-const WATCH_MS = 1_000;
+const LOOK_MS = 1_000;
 
-interface WatchOptions extends Patience {
-  engine: Engine;
-  giveUp: (ms: number) => void;
-  /** Exchanges the slot for one of another engine. @returns false: there is none */
-  elsewhere: (outcome?: Outcome) => boolean;
-}
+/** Watches an engine that was asked, until its answer begins. Every call has one. */
+export class Watch implements Beat {
+  readonly lastMs: number;
+  /** The call has a slot of another engine, and is to go there. */
+  left = false;
+  private over = false;
+  private lookAtMs: number;
+  private readonly engine: Engine;
+  private readonly patience: Patience;
+  private readonly tries: Elsewhere;
+  private readonly hangUp: HangUp;
 
-/** Watches an engine that was asked, until its answer begins. */
-export function watch({ engine, silentMsMax, streams, signs, giveUp, elsewhere }: WatchOptions) {
-  const since = performance.now();
-  let left = false;
-  let timer = setTimeout(look, Math.min(WATCH_MS, silentMsMax));
-
-  function look(): void {
-    const waitedMs = performance.now() - since;
-    const late = streams && waitedMs >= silentMsMax;
-    left = !late && !engine.simulated && shouldLeave(waitedMs);
-    if (late || left) {
-      giveUp(silentMsMax);
-      return;
-    }
-    const restMs = silentMsMax - waitedMs;
-    timer = setTimeout(look, Math.min(WATCH_MS, restMs > 0 ? restMs : silentMsMax));
+  /** @param nowMs in the clock of the pulse that it is added to */
+  constructor(nowMs: number, engine: Engine, patience: Patience, tries: Elsewhere, hangUp: HangUp) {
+    this.lastMs = nowMs;
+    this.engine = engine;
+    this.patience = patience;
+    this.tries = tries;
+    this.hangUp = hangUp;
+    this.lookAtMs = Math.min(LOOK_MS, patience.silentMsMax);
   }
 
-  function shouldLeave(waitedMs: number): boolean {
-    const { lost, quietMs } = signs(engine);
+  onTick(waitedMs: number): void {
+    if (this.over) return;
+    const { silentMsMax, wholeMsMax } = this.patience;
+    if (wholeMsMax !== null && waitedMs >= wholeMsMax) {
+      this.over = true;
+      this.hangUp.end(saidNothing(wholeMsMax));
+      return;
+    }
+    if (waitedMs < this.lookAtMs) return;
+    this.lookAtMs = waitedMs + Math.min(LOOK_MS, Math.max(silentMsMax - waitedMs, 0) || silentMsMax);
+    const late = wholeMsMax === null && waitedMs >= silentMsMax;
+    this.left = !late && !this.engine.simulated && this.leaves(waitedMs);
+    this.over = late || this.left;
+    if (this.over) this.hangUp.giveUp(saidNothing(silentMsMax));
+  }
+
+  private leaves(waitedMs: number): boolean {
+    const { silentMsMax, signs } = this.patience;
+    const { lost, quietMs } = signs(this.engine);
     const silent = Math.min(waitedMs, quietMs) >= silentMsMax;
     try {
-      return (lost || silent) && elsewhere(silent ? { kind: "silent" } : undefined);
+      return (lost || silent) && this.tries.elsewhere(silent ? { kind: "silent" } : undefined);
     } catch {
       return false; // nothing serves the model any more: what this one says is all that can come
     }
   }
+}
 
-  return {
-    /** The call has a slot of another engine, and is to go there. */
-    left: () => left,
-    /** The answer has begun, or will not. */
-    rest: () => clearTimeout(timer),
-  };
+function saidNothing(ms: number): ApiError {
+  return new ApiError("engine_timeout", `The engine said nothing for ${ms / 1000} s. Try again.`);
 }

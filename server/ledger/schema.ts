@@ -75,7 +75,7 @@ CREATE TABLE probe (id INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
 PRAGMA user_version = ${VERSION};
 `;
 
-export function ledgerFile(home: string): string {
+function ledgerFile(home: string): string {
   return join(home, "ledger.db");
 }
 

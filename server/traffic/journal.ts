@@ -17,8 +17,6 @@ export interface JournalOptions {
   log: { warn(fields: object, text: string): void };
 }
 
-export type Journal = ReturnType<typeof createJournal>;
-
 const FLUSH_MS = 1_000;
 const WAITING_BYTES_MAX = 8 * 1024 * 1024;
 

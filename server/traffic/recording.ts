@@ -22,7 +22,7 @@ export interface Recorded {
 }
 
 /** Of a body, and of an answer: longer ones would take long to redact. */
-export const RECORDED_BYTES_MAX = 262_144;
+const RECORDED_BYTES_MAX = 262_144;
 
 /** @returns null: it is too long to be recorded */
 export function recordingOf(call: Begun, { record, bytes, cut }: FirstAnswer, at: number): Recorded | null {

@@ -160,7 +160,7 @@ function fileOf(entry: Record<string, unknown>, place: Place): HubFile {
 }
 
 /** Relative, and within: no part is empty, `.` or `..`, none leads to another drive. */
-export function isSafe(path: string): boolean {
+function isSafe(path: string): boolean {
   if (path.length > 1000 || /[\\:\p{Cc}]/u.test(path)) return false;
   return path
     .split("/")

@@ -32,7 +32,7 @@ export async function startSimulator(dress: Dress, options: object = {}): Promis
     options: { port: 0, dress, prioritySupported: true, ...options },
   };
   const child = Bun.spawn([process.execPath, join(ROOT, "workers/simulator/main.ts"), JSON.stringify(config)], {
-    stdin: "ignore",
+    stdin: "pipe", // its end ends the simulator, also when the tests are killed
     stdout: "pipe",
     stderr: "pipe",
     env: { PATH: process.env.PATH },

@@ -68,13 +68,24 @@ export async function startInference(options: InferenceOptions): Promise<{ infer
       case "broken":
         return loading.reject(new Error(data.reason));
       case "report":
-        return runs.get(data.id)?.onReport?.(data.value);
+        return reported(data.id, data.value);
       case "done":
         return runs.get(data.id)?.resolve(data.output);
       case "failed":
         return runs.get(data.id)?.reject(errorOf(data.error));
     }
   });
+
+  /** Who cannot take a report fails alone: thrown out of here, the error would end the worker with all its calls. */
+  function reported(id: number, value: unknown): void {
+    const run = runs.get(id);
+    try {
+      run?.onReport?.(value);
+    } catch (error) {
+      say({ kind: "abort", id });
+      run?.reject(error);
+    }
+  }
 
   say({ kind: "load", ...load });
   const info = await loading.promise;

@@ -27,7 +27,6 @@ beforeAll(async () => {
 }, 60_000);
 
 afterAll(async () => {
-  if (process.env.WLOG) console.log(worker.log());
   await worker?.stop();
   scratch.remove();
 });

@@ -49,3 +49,14 @@ test("errors are theirs, in form and words", async () => {
   expect(sglang).toMatchObject({ object: "error", message: expect.stringMatching(/^The input \(\d+ tokens\)/) });
   expect(plain).toMatchObject({ error: { code: "context_length_exceeded" } });
 });
+
+test.each(["plain", "vllm", "sglang"])("a fault is the same in any dress: %s", async (dress) => {
+  const faulty = (fault: object) => ask(dress, { x_simulate: { fault } });
+  const garbage = await faulty({ kind: "garbage" });
+  expect(garbage.status).toBe(200);
+  const text = await garbage.text();
+  expect(() => JSON.parse(text) as unknown).toThrow();
+  const cut = await faulty({ kind: "reset", atByte: 0 });
+  expect(cut.status).toBe(200);
+  expect(await cut.text().catch((error: Error) => error)).toBeInstanceOf(Error);
+});

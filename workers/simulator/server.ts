@@ -19,7 +19,7 @@ import {
 import type { TSchema } from "typebox";
 import type { Ask } from "./ask.ts";
 import { chat } from "./chat.ts";
-import { dressedChat, dressedError } from "./clothes.ts";
+import { dressedChat, dressedError, dressedTranscript } from "./clothes.ts";
 import { completions } from "./completions.ts";
 import { count } from "./count.ts";
 import { detections } from "./detections.ts";
@@ -107,7 +107,15 @@ export function createSimulator(config: WorkerConfig): Handler {
     const failure = await failureOf(simulation, request.signal);
     if (failure) return failure;
     const { pathname: path } = new URL(request.url);
-    return hear({ form, path, model: findModel(models, name), engine, simulation, signal: request.signal });
+    const answer = await hear({
+      form,
+      path,
+      model: findModel(models, name),
+      engine,
+      simulation,
+      signal: request.signal,
+    });
+    return dressedTranscript(options.dress, answer, name);
   }
 
   return async (request) => {

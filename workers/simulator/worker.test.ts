@@ -6,7 +6,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { WorkerConfig } from "@oxbow/contract";
-import { auditChatStream } from "./stream-audit.ts";
+import { auditChatStream } from "./test-stream.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "simulator-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -1,6 +1,6 @@
 // GET /v1/models and /v1/models/{id}: what can be called here, in what state it is.
 
-import type { ModelObject } from "@oxbow/contract";
+import type { ModelList, ModelObject } from "@oxbow/contract";
 import type { Model } from "../../config.ts";
 import type { ModelStatus } from "../../fleet/fleet.ts";
 import { notFound } from "../catalogue.ts";
@@ -14,7 +14,7 @@ export function listModels(exchange: Exchange): Response {
     const status = states.get(model.id);
     return status ? [objectOf(model, status, exchange)] : [];
   });
-  return sendJson(exchange, { object: "list", data });
+  return sendJson(exchange, { object: "list", data } satisfies ModelList);
 }
 
 export function getModel(exchange: Exchange): Response {

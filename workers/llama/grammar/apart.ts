@@ -49,7 +49,7 @@ function areObjectsApart({ object: a }: Shape, { object: b }: Shape, depth: numb
 }
 
 /** Whether an object of this shape, as we write it, may hold the key. */
-export function isWritten(shape: Shape["object"], name: string): boolean {
+function isWritten(shape: Shape["object"], name: string): boolean {
   if (shape.open || !shape.closed || shape.required.has(name)) return true;
   return shape.conjuncts.some(({ properties }) => properties.has(name));
 }

@@ -165,7 +165,7 @@ const SHORT_ESCAPES: Record<number, string> = {
 };
 
 /** Any one character of a string, raw or escaped. Escaped half characters are left out: they are no text. */
-export function anyChar(grammar: Grammar): Expr {
+function anyChar(grammar: Grammar): Expr {
   const hex = oneOf(charSet([0x30, 0x39], [0x41, 0x46], [0x61, 0x66]));
   const notD = oneOf(charSet([0x30, 0x39], [0x41, 0x43], [0x45, 0x46], [0x61, 0x63], [0x65, 0x66]));
   const bmp = alt(

@@ -1,4 +1,4 @@
-// For tests: holds the raw bytes of a chat stream to everything that some SDK breaks on (docs/contract.md), and puts the
+// For tests: holds the raw bytes of a chat stream to everything that some SDK breaks on (test/rules.ts), and puts the
 // pieces together as clients do.
 
 import { expect } from "bun:test";
