@@ -187,38 +187,42 @@ export function parseChatRequest(body: Record<string, unknown>): ChatRequest {
 }
 
 function refuseContradictions(call: ChatRequest): void {
-  const refuse = (text: string, param: string) => new ApiError("invalid_combination", text, { param });
   if (call.stream_options && !call.stream) {
-    throw refuse("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options");
+    throw contradiction("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options");
   }
   if (call.top_logprobs !== undefined && !call.logprobs) {
-    throw refuse("The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.", "top_logprobs");
+    throw contradiction("The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.", "top_logprobs");
   }
   if (call.max_tokens !== undefined && call.max_completion_tokens !== undefined) {
-    throw refuse("Set 'max_tokens' or 'max_completion_tokens', not both.", "max_tokens");
+    throw contradiction("Set 'max_tokens' or 'max_completion_tokens', not both.", "max_tokens");
   }
   if (call.functions && call.tools) {
-    throw refuse("Set 'tools' or the older 'functions', not both.", "functions");
+    throw contradiction("Set 'tools' or the older 'functions', not both.", "functions");
   }
   if (call.function_call !== undefined && !call.functions) {
-    throw refuse("'function_call' is only allowed when 'functions' are specified.", "function_call");
+    throw contradiction("'function_call' is only allowed when 'functions' are specified.", "function_call");
   }
   if (call.tool_choice !== undefined && !call.tools) {
-    throw refuse("'tool_choice' is only allowed when 'tools' are specified.", "tool_choice");
+    throw contradiction("'tool_choice' is only allowed when 'tools' are specified.", "tool_choice");
   }
   for (const name of chosenNames(call)) {
     const known = call.functions ?? call.tools?.map((tool) => (tool.type === "function" ? tool.function : tool.custom));
     if (known?.some((tool) => tool.name === name)) continue;
     const param = call.functions ? "function_call" : "tool_choice";
-    throw refuse(
+    throw contradiction(
       `'${param}' names '${name.slice(0, 64)}', which is not among the ${call.functions ? "functions" : "tools"}.`,
       param,
     );
   }
 }
 
+function contradiction(text: string, param: string): ApiError {
+  return new ApiError("invalid_combination", text, { param });
+}
+
 /** Arguments are an object, so a schema for anything else means nothing. */
 function refuseOddParameters(call: ChatRequest): void {
+  if (!call.functions && !call.tools) return;
   const functions =
     call.functions ?? call.tools?.map((tool) => (tool.type === "function" ? tool.function : null)) ?? [];
   for (const [index, each] of functions.entries()) {
@@ -247,14 +251,14 @@ function nameOfTool(tool: Record<string, unknown>): string {
 
 /** A tool's result needs the call it answers, and a call needs its results before anybody else speaks. */
 function refuseOrphanToolMessages(messages: ChatMessage[]): void {
+  // In most calls there are no tools.
+  if (!messages.some(isAboutTools)) return;
   let open = new Set<string>();
   let answered = new Set<string>();
-  const refuse = (index: number, text: string) =>
-    new ApiError("invalid_combination", text, { param: `messages.[${index}].role` });
   for (const [index, message] of messages.entries()) {
     if (message.role === "tool") {
       if (!open.has(message.tool_call_id) && !answered.has(message.tool_call_id)) {
-        throw refuse(
+        throw outOfOrder(
           index,
           "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'.",
         );
@@ -263,13 +267,21 @@ function refuseOrphanToolMessages(messages: ChatMessage[]): void {
       answered.add(message.tool_call_id);
       continue;
     }
-    if (open.size > 0) throw refuse(index, unansweredText(open));
+    if (open.size > 0) throw outOfOrder(index, unansweredText(open));
     if (message.role === "assistant" && message.tool_calls) {
       open = new Set(message.tool_calls.map((call) => call.id));
       answered = new Set();
     }
   }
-  if (open.size > 0) throw refuse(messages.length - 1, unansweredText(open));
+  if (open.size > 0) throw outOfOrder(messages.length - 1, unansweredText(open));
+}
+
+function isAboutTools(message: ChatMessage): boolean {
+  return message.role === "tool" || (message.role === "assistant" && message.tool_calls !== undefined);
+}
+
+function outOfOrder(index: number, text: string): ApiError {
+  return contradiction(text, `messages.[${index}].role`);
 }
 
 function unansweredText(open: Set<string>): string {
