@@ -49,6 +49,15 @@ describe("speech", () => {
     expect(await of("am_echo")).not.toEqual(await of("af_heart"));
   });
 
+  test("does not end at a control character", async () => {
+    for (const voice of ["af_heart", "ff_siwis"]) {
+      const whole = await samplesOf({ voice, input: "Hello world and all." });
+      for (const mark of ["\u0000", "\u0001", "\u001b", "\u007f"]) {
+        expect(await samplesOf({ voice, input: `${mark}Hello world${mark} and all.` })).toBe(whole);
+      }
+    }
+  });
+
   test("comes in every format, as long as it is", async () => {
     const seconds = (await samplesOf()) / 24_000;
     for (const response_format of SPEECH_FORMATS) {
