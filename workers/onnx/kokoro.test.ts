@@ -1,12 +1,13 @@
 // The worker on a generated model of speech, over its socket: texts in, sound out.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { type ErrorBody, SPEECH_FORMATS, SPEECH_TYPES } from "@oxbow/contract";
 import { writeKokoro } from "../../models/fixtures/kokoro.ts";
 import { needTools, probe } from "../../test/recordings.ts";
 import { startWorker, type TestWorker, temporaryDirectory } from "./testing.ts";
 
+setDefaultTimeout(60_000);
 const scratch = temporaryDirectory();
 let worker: TestWorker;
 
