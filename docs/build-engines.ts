@@ -7,6 +7,7 @@ import { type EngineKind, loadConfig, type RemoteKind } from "../server/config.t
 import { CALL_REPAIRS } from "../server/engines/call-repairs.ts";
 import { REPAIRS } from "../server/engines/repairs/repairs.ts";
 import { TOOL_CHOICES } from "../server/engines/tool-choice.ts";
+import { PRIVATE_FIELDS } from "../server/gateway/forward.ts";
 
 const RECORDINGS = join(import.meta.dir, "../test/recordings");
 
@@ -108,6 +109,7 @@ Never sent on, because a caller could jump the engine's line with it, reach insi
 
 | kind | fields of the body |
 | --- | --- |
+| every kind, and our own workers | ${listOf(PRIVATE_FIELDS)} |
 ${remote
   .filter(({ row }) => row.privateFields.length > 0)
   .map(({ name, row }) => `| \`${name}\` | ${listOf(row.privateFields)} |`)

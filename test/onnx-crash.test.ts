@@ -8,7 +8,7 @@ import { writeKokoro } from "../models/fixtures/kokoro.ts";
 import { writeWhisper } from "../models/fixtures/whisper.ts";
 import { adminPlan } from "./data.ts";
 import { eventually, KEY } from "./harness.ts";
-import { dataWithOnnx } from "./onnx-data.ts";
+import { dataWithOnnx, warm } from "./onnx-data.ts";
 import { childrenOf } from "./processes.ts";
 import { wavOf } from "./recordings.ts";
 import { useServer } from "./suite.ts";
@@ -39,14 +39,7 @@ afterAll(data.remove);
 const server = useServer({ simulate: true, env: { OXBOW_DATA: data.folder } });
 const client = () => new OpenAI({ baseURL: server().baseUrl, apiKey: KEY, maxRetries: 0 });
 
-beforeAll(async () => {
-  for (const id of ["alone", "shared", "ear", "mouth"]) {
-    await eventually(async () => {
-      const answer = await fetch(`${server().baseUrl}/models/${id}`, { headers: { authorization: `Bearer ${KEY}` } });
-      return ((await answer.json()) as { state?: string }).state === "warm";
-    }, `the model ${id} is warm`);
-  }
-}, 60_000);
+beforeAll(() => warm(server(), ["alone", "shared", "ear", "mouth"]), 60_000);
 
 /** The workers that host `model`, and what each counts. */
 function workersOf(model: string) {

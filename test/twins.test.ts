@@ -3,89 +3,21 @@
 // against the simulator meets nothing new afterwards.
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { join } from "node:path";
 import type { ErrorBody } from "@oxbow/contract";
 import sharp from "sharp";
-import { writeBert } from "../models/fixtures/bert.ts";
-import { writeDiffusion } from "../models/fixtures/diffusion.ts";
-import { KOKORO_VOICES, writeKokoro } from "../models/fixtures/kokoro.ts";
-import { writeWhisper } from "../models/fixtures/whisper.ts";
-import { SMALL_YOLO, writeYolo } from "../models/fixtures/yolo.ts";
-import { adminPlan } from "./data.ts";
-import { eventually, KEY } from "./harness.ts";
-import { dataWithOnnx, type OnnxModel } from "./onnx-data.ts";
+import { KEY } from "./harness.ts";
+import { warm } from "./onnx-data.ts";
 import { wavOf } from "./recordings.ts";
 import { testTraffic, useServer } from "./suite.ts";
+import { openTwins, twinOf } from "./twins.ts";
 
-const within = (write: (folder: string) => void) => (folder: string) => {
-  write(folder);
-  return folder;
-};
-
-const MODELS: Record<string, OnnxModel> = {
-  text: {
-    write: within(writeBert),
-    entry: {
-      category: "embeddings",
-      contextTokens: 64,
-      dimensions: 64,
-      embedding: { pooling: "mean", matryoshka: [16, 32] },
-    },
-  },
-  ear: {
-    write: within(writeWhisper),
-    entry: {
-      category: "audio",
-      capabilities: ["transcription", "translation"],
-      transcription: { languages: ["en", "de", "fr", "es"] },
-    },
-  },
-  mouth: {
-    write: within(writeKokoro),
-    entry: { category: "audio", capabilities: ["speech"], speech: { voices: KOKORO_VOICES } },
-  },
-  eye: {
-    write: (folder) => {
-      const file = join(folder, "yolo.onnx");
-      writeYolo(file, { ...SMALL_YOLO, classes: 3, width: 64, height: 64 });
-      return file;
-    },
-    entry: { category: "detection", detection: { classes: ["bottle", "cap", "label"] } },
-  },
-  brush: {
-    write: within(writeDiffusion),
-    entry: {
-      category: "images",
-      capabilities: ["image_generation", "image_edits"],
-      images: { size: "64x64", sideMin: 64, sideMax: 128, sideStep: 64 },
-      diffusion: { steps: { low: 1, medium: 4, high: 5 }, guidance: 7.5 },
-    },
-  },
-};
-
-/** The same entry, which no engine but the simulator is for. */
-const twinOf = (model: string) => `simulated-${model}`;
-const data = dataWithOnnx(MODELS, {
-  plans: adminPlan({ requestsPerMinute: null }),
-  models: (table) => {
-    for (const id of Object.keys(MODELS)) table[twinOf(id)] = { ...table[id]!, name: twinOf(id) };
-  },
-});
-afterAll(data.remove);
-const server = useServer({ simulate: true, env: { OXBOW_DATA: data.folder } });
-
-/** What a call to a real worker waits for: the simulator is there at once. */
-beforeAll(async () => {
-  for (const id of Object.keys(MODELS)) {
-    await eventually(async () => {
-      const answer = await fetch(`${server().baseUrl}/models/${id}`, { headers: { authorization: `Bearer ${KEY}` } });
-      return ((await answer.json()) as { state?: string }).state === "warm";
-    }, `the model ${id} is warm`);
-  }
-}, 60_000);
+const twins = openTwins();
+afterAll(twins.remove);
+const server = useServer({ simulate: true, env: { OXBOW_DATA: twins.folder } });
+beforeAll(() => warm(server(), Object.keys(twins.models)), 60_000);
 
 /** A field of a form: a text, several, or a file. */
-type Fields = Record<string, string | string[] | File>;
+type Fields = Record<string, string | (string | File)[] | File>;
 /** @param body of JSON, unless a file is in it */
 type Call = [what: string, model: string, path: string, body: object | Fields];
 
@@ -163,6 +95,9 @@ const REFUSED: Call[] = [
   ["too many looks", "brush", "/images/generations", { prompt: "sea", stream: true, partial_images: 4 }],
   ["links in a stream", "brush", "/images/generations", { prompt: "sea", stream: true, response_format: "url" }],
   ["a long prompt", "brush", "/images/generations", { prompt: words(200) }],
+  ["a strength without an image", "brush", "/images/generations", { prompt: "sea", strength: 0.5 }],
+  ["more fidelity than it has", "brush", "/images/edits", { prompt: "sea", image, input_fidelity: "high" }],
+  ["two images", "brush", "/images/edits", { prompt: "sea", image: [image, image] }],
   ["no image to start from", "brush", "/images/edits", { prompt: "sea" }],
   ["what is no image", "brush", "/images/edits", { prompt: "sea", image: new File(["none"], "image.png") }],
   ["an image of a model that hears", "ear", "/images/generations", { prompt: "sea" }],
@@ -213,7 +148,11 @@ test.each(ANSWERED)("%s: both answer, in the same form", async (_, model, path, 
 function post(model: string, path: string, body: object | Fields): Promise<Response> {
   const headers = { authorization: `Bearer ${KEY}` };
   const url = server().baseUrl + path;
-  if (!Object.values(body).some((value) => value instanceof File)) {
+  if (
+    !Object.values(body)
+      .flat()
+      .some((value) => value instanceof File)
+  ) {
     const json = { ...headers, "content-type": "application/json" };
     return fetch(url, { method: "POST", headers: json, body: JSON.stringify({ model, ...body }) });
   }

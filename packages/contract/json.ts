@@ -34,19 +34,25 @@ function hint(cause: unknown): string {
   return cause instanceof TypeError ? "It is not valid UTF-8." : "It is not valid JSON.";
 }
 
-/** Walks without recursion: what is refused here would overflow the stack of whoever walks it later. */
-function refuseDeep(root: object): void {
-  let level: object[] = [root];
-  for (let depth = 1; level.length > 0; depth++) {
-    if (depth > DEPTH_MAX) {
-      throw new ApiError("invalid_json", `${UNPARSABLE} It is nested deeper than ${DEPTH_MAX} levels.`);
-    }
-    const next: object[] = [];
-    for (const value of level) {
-      for (const child of Array.isArray(value) ? value : Object.values(value)) {
-        if (typeof child === "object" && child !== null) next.push(child);
-      }
-    }
-    level = next;
+/** What is refused here would overflow the stack of whoever walks it later. */
+function refuseDeep(value: object): void {
+  if (goesDeeper(value, DEPTH_MAX)) {
+    throw new ApiError("invalid_json", `${UNPARSABLE} It is nested deeper than ${DEPTH_MAX} levels.`);
   }
+}
+
+/** Whether there are more than `levels` inside each other. Looks no deeper than that. */
+function goesDeeper(value: object, levels: number): boolean {
+  if (levels === 0) return true;
+  if (Array.isArray(value)) {
+    for (const child of value)
+      if (typeof child === "object" && child !== null && goesDeeper(child, levels - 1)) return true;
+    return false;
+  }
+  const fields = value as Record<string, unknown>;
+  for (const name in fields) {
+    const child = fields[name];
+    if (typeof child === "object" && child !== null && goesDeeper(child, levels - 1)) return true;
+  }
+  return false;
 }

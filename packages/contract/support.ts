@@ -44,6 +44,7 @@ export const FEATURES = [
   "image_edits",
   "image_streaming",
   "transparent_background",
+  "input_fidelity",
   "diffusion",
   "embeddings",
   "detection",
@@ -100,39 +101,47 @@ export function* needsOfImage(task: ImageTask, call: ImageRequest): Generator<Ne
   for (const param of ["negative_prompt", "steps", "guidance_scale", "strength"] as const) {
     if (call[param] !== undefined) yield { feature: "diffusion", param };
   }
+  // Low is what all do that are told nothing.
+  if ("input_fidelity" in call && call.input_fidelity === "high") {
+    yield { feature: "input_fidelity", param: "input_fidelity", value: "'high'" };
+  }
   if (call.background === "transparent") {
     yield { feature: "transparent_background", param: "background", value: "'transparent'" };
   }
 }
 
-export function* needsOfChat(call: ChatRequest): Generator<Need> {
-  if (call.tools || call.functions) yield { feature: "tools", param: call.tools ? "tools" : "functions" };
+export function needsOfChat(call: ChatRequest): Need[] {
+  const needs: Need[] = [];
+  if (call.tools || call.functions) needs.push({ feature: "tools", param: call.tools ? "tools" : "functions" });
   for (const [index, tool] of call.tools?.entries() ?? []) {
-    if (tool.type === "custom") yield { feature: "custom_tools", param: `tools[${index}].type`, value: "'custom'" };
+    if (tool.type === "custom")
+      needs.push({ feature: "custom_tools", param: `tools[${index}].type`, value: "'custom'" });
   }
   if (call.response_format && call.response_format.type !== "text") {
-    yield { feature: "structured_outputs", param: "response_format" };
+    needs.push({ feature: "structured_outputs", param: "response_format" });
   }
-  if (call.reasoning_effort !== undefined) yield { feature: "reasoning", param: "reasoning_effort" };
+  if (call.reasoning_effort !== undefined) needs.push({ feature: "reasoning", param: "reasoning_effort" });
   if (call.verbosity !== undefined && call.verbosity !== "medium") {
-    yield { feature: "verbosity", param: "verbosity", value: `'${call.verbosity}'` };
+    needs.push({ feature: "verbosity", param: "verbosity", value: `'${call.verbosity}'` });
   }
-  if (call.modalities?.includes("audio")) yield { feature: "audio_output", param: "modalities", value: "'audio'" };
-  if (call.audio) yield { feature: "audio_output", param: "audio" };
-  if (call.prediction) yield { feature: "prediction", param: "prediction" };
-  if (call.web_search_options) yield { feature: "web_search", param: "web_search_options" };
-  if (call.moderation !== undefined) yield { feature: "moderation", param: "moderation" };
-  if (call.logprobs) yield { feature: "logprobs", param: "logprobs" };
-  yield* needsOfSampling(call);
-  yield* needsOfParts(call);
+  if (call.modalities?.includes("audio"))
+    needs.push({ feature: "audio_output", param: "modalities", value: "'audio'" });
+  if (call.audio) needs.push({ feature: "audio_output", param: "audio" });
+  if (call.prediction) needs.push({ feature: "prediction", param: "prediction" });
+  if (call.web_search_options) needs.push({ feature: "web_search", param: "web_search_options" });
+  if (call.moderation !== undefined) needs.push({ feature: "moderation", param: "moderation" });
+  if (call.logprobs) needs.push({ feature: "logprobs", param: "logprobs" });
+  addNeedsOfSampling(call, needs);
+  addNeedsOfParts(call, needs);
+  return needs;
 }
 
-function* needsOfParts(call: ChatRequest): Generator<Need> {
+function addNeedsOfParts(call: ChatRequest, needs: Need[]): void {
   for (const [index, message] of call.messages.entries()) {
     if (message.role !== "user" || typeof message.content === "string") continue;
     for (const [at, part] of message.content.entries()) {
       const feature = PART_FEATURES[part.type];
-      if (feature) yield { feature, param: `messages[${index}].content[${at}].type`, value: `'${part.type}'` };
+      if (feature) needs.push({ feature, param: `messages[${index}].content[${at}].type`, value: `'${part.type}'` });
     }
   }
 }
@@ -143,18 +152,21 @@ const PART_FEATURES: Record<string, Feature> = {
   file: "file_input",
 };
 
-export function* needsOfCompletion(call: CompletionRequest): Generator<Need> {
-  if (call.suffix) yield { feature: "suffix", param: "suffix" };
-  if (call.echo) yield { feature: "echo", param: "echo" };
-  if (call.best_of !== undefined && call.best_of > (call.n ?? 1)) yield { feature: "best_of", param: "best_of" };
-  if (call.logprobs !== undefined) yield { feature: "logprobs", param: "logprobs" };
-  yield* needsOfSampling(call);
+export function needsOfCompletion(call: CompletionRequest): Need[] {
+  const needs: Need[] = [];
+  if (call.suffix) needs.push({ feature: "suffix", param: "suffix" });
+  if (call.echo) needs.push({ feature: "echo", param: "echo" });
+  if (call.best_of !== undefined && call.best_of > (call.n ?? 1)) needs.push({ feature: "best_of", param: "best_of" });
+  if (call.logprobs !== undefined) needs.push({ feature: "logprobs", param: "logprobs" });
+  addNeedsOfSampling(call, needs);
+  return needs;
 }
 
-function* needsOfSampling(call: ChatRequest | CompletionRequest): Generator<Need> {
-  if (call.n !== undefined && call.n > 1) yield { feature: "multiple_choices", param: "n" };
-  if (call.seed !== undefined) yield { feature: "seed", param: "seed" };
-  if (call.logit_bias && Object.keys(call.logit_bias).length > 0) yield { feature: "logit_bias", param: "logit_bias" };
-  if (call.frequency_penalty) yield { feature: "penalties", param: "frequency_penalty" };
-  if (call.presence_penalty) yield { feature: "penalties", param: "presence_penalty" };
+function addNeedsOfSampling(call: ChatRequest | CompletionRequest, needs: Need[]): void {
+  if (call.n !== undefined && call.n > 1) needs.push({ feature: "multiple_choices", param: "n" });
+  if (call.seed !== undefined) needs.push({ feature: "seed", param: "seed" });
+  if (call.logit_bias && Object.keys(call.logit_bias).length > 0)
+    needs.push({ feature: "logit_bias", param: "logit_bias" });
+  if (call.frequency_penalty) needs.push({ feature: "penalties", param: "frequency_penalty" });
+  if (call.presence_penalty) needs.push({ feature: "penalties", param: "presence_penalty" });
 }

@@ -35,9 +35,9 @@ export interface Ask extends Size {
    * What must be done before it stands in line, and may take its time: done by nobody who is beyond his caps.
    * @returns what it found that the plan may limit too
    */
-  prepare?: () => Promise<readonly Measure[]>;
+  prepare?: (() => Promise<readonly Measure[]>) | undefined;
   /** Told once plan and limits let it in, before it stands in line. */
-  onAllowed?: (length: Length) => void;
+  onAllowed?(length: Length): void;
 }
 
 export interface Ticket<E, O = never> {

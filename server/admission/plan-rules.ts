@@ -11,7 +11,7 @@ export interface Size {
   /** Tokens of the prompt's texts, or a number that is not below them. */
   inputTokens: number;
   /** The exact number, where `inputTokens` is only a bound. Asked once at most, and only when the bound decides nothing. */
-  countTokens?: () => Promise<number>;
+  countTokens?(): Promise<number>;
   /** What else is limited. */
   measures?: readonly Measure[];
   /** The field that holds the prompt, for messages; absent: `messages`. */
@@ -61,8 +61,8 @@ function checkRest(terms: Terms, size: Size, counted: number | null): Length | P
   return cut(terms, size, counted); // 3
 }
 
-async function countOf({ countTokens, inputTokens }: Size): Promise<number> {
-  return countTokens ? countTokens() : inputTokens;
+async function countOf(size: Size): Promise<number> {
+  return size.countTokens ? size.countTokens() : size.inputTokens;
 }
 
 /** @throws ApiError `input_limit_exceeded` */

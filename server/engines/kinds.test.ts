@@ -7,6 +7,7 @@ import { violationsOf as shapeViolations } from "../../test/oracle/oracle.ts";
 import { CHAT_STREAM_RULES, CHAT_WHOLE_RULES, FRAMING_RULES } from "../../test/rules.ts";
 import { deltasOf, seenStream } from "../../test/stream.ts";
 import { loadConfig } from "../config.ts";
+import { PRIVATE_FIELDS } from "../gateway/forward.ts";
 import { createRemoteEngine, EngineStatus } from "./engines.ts";
 
 const { kinds } = loadConfig({ env: {} });
@@ -365,4 +366,11 @@ test.each(remoteKinds)("%s: a prompt that does not fit", async (kind) => {
   const error = await call(kind, {}, refusal).catch((thrown) => thrown);
   const told = error instanceof EngineStatus ? error.cause : error;
   expect([kind, told.row, told.param]).toEqual([kind, "context_length_exceeded", "messages"]);
+});
+
+test("fields that no engine gets are no kind's affair: they are taken out before its row is looked at", () => {
+  const twice = Object.entries(kinds).flatMap(([name, { remote }]) =>
+    (remote?.privateFields ?? []).filter((field) => PRIVATE_FIELDS.includes(field)).map((field) => [name, field]),
+  );
+  expect(twice).toEqual([]);
 });

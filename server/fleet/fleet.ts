@@ -129,8 +129,8 @@ export function createFleet(options: FleetOptions): Fleet {
       const { models } = replica.host;
       replica.usedAt = clock.now();
       replica.seat?.used();
-      replica.turn = (models.findIndex(({ id }) => id === modelId) + 1) % models.length;
-      return placementOf(replica, release);
+      replica.turn = models.length === 1 ? 0 : (models.findIndex(({ id }) => id === modelId) + 1) % models.length;
+      return new HeldPlace(replica, release);
     },
 
     signs: (engine) => roster.find(engine)?.signs() ?? { lost: true, quietMs: Number.POSITIVE_INFINITY },
@@ -163,18 +163,30 @@ function everyMs(ms: number, back: () => void): () => void {
   return () => clearInterval(timer);
 }
 
-function placementOf(replica: Replica, release: () => void): Placement {
-  let ends: (() => void) | null = null;
-  return {
-    engine: replica.host.engine,
-    release() {
-      ends?.();
-      ends = null;
-      release();
-    },
-    report(outcome) {
-      if (outcome.kind === "ok") ends ??= replica.answers();
-      replica.health.report(outcome);
-    },
-  };
+/** Every call has one, so it is of a class. */
+class HeldPlace implements Placement {
+  readonly engine: Engine;
+  private readonly replica: Replica;
+  private readonly giveBack: () => void;
+  private answering = false;
+
+  constructor(replica: Replica, giveBack: () => void) {
+    this.engine = replica.host.engine;
+    this.replica = replica;
+    this.giveBack = giveBack;
+  }
+
+  release(): void {
+    if (this.answering) this.replica.answered();
+    this.answering = false;
+    this.giveBack();
+  }
+
+  report(outcome: Outcome): void {
+    if (outcome.kind === "ok" && !this.answering) {
+      this.answering = true;
+      this.replica.answers();
+    }
+    this.replica.health.report(outcome);
+  }
 }

@@ -25,6 +25,12 @@ interface Member {
   ejectedAt: number | null;
 }
 
+interface Placed {
+  replica: Replica;
+  /** Gives the slot back. */
+  release: () => void;
+}
+
 /**
  * Takes a slot of one of `replicas`. Decides in this order:
  *  1. engines that drain, or are there for other accounts, are out of the question;
@@ -43,9 +49,29 @@ export function placeIn(
   wish: Wish,
   bound: number,
   turn: number,
-): { replica: Replica; release: () => void } | null {
-  const { accountId, affinity, not } = wish;
-  const pool = narrowed(openTo(replicas, accountId), wish);
+): Placed | null {
+  const open = openTo(replicas, wish.accountId);
+  const pool = wish.within === undefined ? open : narrowed(open, wish);
+  if (pool.length === 1) return placeAlone(pool[0]!, modelId, wish);
+  return placeAmong(pool, modelId, wish, bound, turn);
+}
+
+/** As `placeAmong`, for the only one there is: nothing is chosen, and it carries what there is. */
+function placeAlone(replica: Replica, modelId: string, { not }: Wish): Placed | null {
+  if (!isThere(replica)) refuse([replica], modelId);
+  const { held, busyUntil } = replica.health.standing();
+  if (held || busyUntil > 0 || replica.full() || not?.has(replica.entry.id)) return null;
+  const release = replica.slots.take();
+  return release && { replica, release };
+}
+
+function placeAmong(
+  pool: readonly Replica[],
+  modelId: string,
+  { accountId, affinity, not }: Wish,
+  bound: number,
+  turn: number,
+): Placed | null {
   const members = pool.map(memberOf);
   const warm = members.filter(({ there }) => there);
   if (warm.length === 0) refuse(pool, modelId);
@@ -69,14 +95,16 @@ export function placeIn(
  * Those that `within` names; all of them when none of those is left, or all of those are gone while another one is there. One
  * that is loaded for the first time, or again because it was cold, is waited for.
  */
-function narrowed(pool: Replica[], { within, not }: Wish): Replica[] {
-  if (within === undefined) return pool;
+function narrowed(pool: readonly Replica[], { within, not }: Wish): readonly Replica[] {
   const isNamed = ({ id, tags }: Replica["entry"]) =>
     within === `engine:${id}` || tags.some((tag) => within === `tag:${tag}`);
   const named = pool.filter(({ entry }) => isNamed(entry) && !not?.has(entry.id));
   if (named.length === 0) return pool;
-  const isThere = ({ host }: Replica) => host.state().state === "warm";
   return named.every(isGone) && pool.some(isThere) ? pool : named;
+}
+
+function isThere({ host }: Replica): boolean {
+  return host.state().state === "warm";
 }
 
 /** Failed, or lost and not back yet. */
@@ -86,7 +114,15 @@ function isGone({ host }: Replica): boolean {
 }
 
 /** Those that calls of this account may go to. */
-export function openTo(replicas: readonly Replica[], accountId: string | undefined): Replica[] {
+export function openTo(replicas: readonly Replica[], accountId: string | undefined): readonly Replica[] {
+  return replicas.every(isOpenToAll) ? replicas : openOnlyTo(replicas, accountId);
+}
+
+function isOpenToAll({ entry, draining }: Replica): boolean {
+  return !draining && entry.accounts === undefined;
+}
+
+function openOnlyTo(replicas: readonly Replica[], accountId: string | undefined): Replica[] {
   const open = ({ accounts }: Replica["entry"]) =>
     accounts === undefined || (accountId !== undefined && accounts.includes(accountId));
   return replicas.filter(({ entry, draining }) => !draining && open(entry));
@@ -94,7 +130,10 @@ export function openTo(replicas: readonly Replica[], accountId: string | undefin
 
 /** Names the engines that are there for this account and not for everybody; "": none. */
 export function poolOf(replicas: readonly Replica[], accountId: string): string {
-  if (replicas.length === 1 && replicas[0]!.entry.accounts === undefined) return "";
+  return replicas.every(isOpenToAll) ? "" : namesFor(replicas, accountId);
+}
+
+function namesFor(replicas: readonly Replica[], accountId: string): string {
   return replicas.flatMap(({ entry }) => (entry.accounts?.includes(accountId) ? [entry.id] : [])).join(" ");
 }
 
@@ -105,7 +144,7 @@ function isDedicated({ entry }: Replica): boolean {
 
 function memberOf(replica: Replica): Member {
   const standing = replica.health.standing();
-  return { replica, standing, there: replica.host.state().state === "warm", ejectedAt: standing.ejectedAt };
+  return { replica, standing, there: isThere(replica), ejectedAt: standing.ejectedAt };
 }
 
 /** One that comes back gets its slots little by little, so that who waits does not fall on it all at once. */

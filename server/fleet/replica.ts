@@ -73,11 +73,10 @@ export interface Replica {
   full(): boolean;
   /** What its metrics said last; null when they are too old, or there are none. */
   lastLoad(): Load | null;
-  /**
-   * Takes note of the answer to a call, which is a sign of life for as long as it comes.
-   * @returns what ends it: the call is over
-   */
-  answers(): () => void;
+  /** An answer to a call has begun: a sign of life for as long as it comes. */
+  answers(): void;
+  /** It is over, and the call with it. Once for each. */
+  answered(): void;
   signs(): Signs;
   /** Reads its metrics, when that is due. */
   poll(): Promise<void>;
@@ -148,10 +147,11 @@ export function createReplica({ entry, host, now, onFree, log, ...settings }: Re
 
     answers() {
       answering++;
-      return () => {
-        answering--;
-        livedAt = now();
-      };
+    },
+
+    answered() {
+      answering--;
+      livedAt = now();
     },
 
     signs: () => ({

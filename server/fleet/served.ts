@@ -16,6 +16,10 @@ export interface Served {
 
 /** @returns null when there is none */
 export function servedBy(replicas: readonly Replica[]): Served | null {
+  return replicas.length === 1 ? replicas[0]!.host.engine : servedByAll(replicas);
+}
+
+function servedByAll(replicas: readonly Replica[]): Served | null {
   const engines = replicas.map(({ host }) => host.engine);
   const [first, ...rest] = engines;
   if (first === undefined) return null;

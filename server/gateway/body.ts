@@ -19,7 +19,10 @@ export async function readJson(exchange: Exchange): Promise<{ bytes: Uint8Array;
   let bytes: Uint8Array;
   if (declared <= SMALL_BYTES) {
     exchange.hold?.take(declared);
-    bytes = await inTime(request.bytes(), bodyIdleMsMax, silent(bodyIdleMsMax));
+    const whole = request.bytes();
+    // Most small bodies come with their head.
+    const isHere = Bun.peek.status(whole) === "fulfilled";
+    bytes = await (isHere ? whole : inTime(whole, bodyIdleMsMax, silent(bodyIdleMsMax)));
   } else bytes = await readWhole(exchange, declared, bodyBytesMax);
   return { bytes, body: parseJsonObject(bytes) };
 }
@@ -103,8 +106,6 @@ async function readWhole(exchange: Exchange, declared: number, bytesMax: number)
 }
 
 function inTime<T>(pending: Promise<T>, msMax: number, late: () => ApiError): Promise<T> {
-  // A small body comes with its head, and needs no timer.
-  if (Bun.peek.status(pending) === "fulfilled") return pending;
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(late()), Math.max(0, msMax));
     pending.then(resolve, reject).finally(() => clearTimeout(timer));

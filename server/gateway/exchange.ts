@@ -48,10 +48,21 @@ export function identify(exchange: Exchange): Caller {
 
 export function createExchange(request: Request, path: string, rooms: Rooms): Exchange {
   const id = newId("req_");
-  const record = createRecord(id, request);
-  const startedMs = performance.now();
-  const nobody = { caller: null, hold: null, served: null, within: undefined, copy: null, trace: null };
-  return { request, id, startedMs, path, rooms, record, simulated: false, ...nobody };
+  return {
+    request,
+    id,
+    startedMs: performance.now(),
+    path,
+    rooms,
+    record: createRecord(id, request),
+    caller: null,
+    hold: null,
+    served: null,
+    within: undefined,
+    simulated: false,
+    copy: null,
+    trace: null,
+  };
 }
 
 /** Nothing is known yet; what is left at the end says so. */

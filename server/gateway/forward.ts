@@ -4,7 +4,8 @@
 import type { Model } from "../config.ts";
 
 /**
- * Fields by which engines and routers let a caller jump the line or reach inside. Ours to send, never a client's.
+ * Fields by which engines and routers let a caller jump the line or reach inside. Ours to send, never a client's, whatever
+ * the engine; what only one kind knows is in its row of data/engines.yaml.
  * Source: the request parameters of the engines' own servers and routers, read 2026-11-21.
  */
 export const PRIVATE_FIELDS = ["priority", "nvext", "kv_transfer_params", "cache_salt"];

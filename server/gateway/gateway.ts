@@ -82,19 +82,23 @@ export function createGateway({ models, memoryBytes, ...given }: GatewayOptions)
     /** @param lift lifts the server's idle time-out for this request: our own deadlines hold then */
     async handle(request: Request, lift: () => void): Promise<Response> {
       const exchange = createExchange(request, pathOf(request.url), rooms);
-      const ended = keepOpen.add(lift);
+      keepOpen.add(lift);
       exchange.trace = rooms.traces.begin(request.headers);
-      const response = await answer(exchange).catch(async (error) => {
+      let response: Response;
+      try {
+        response = await answer(exchange);
+      } catch (error) {
         await discardBody(exchange);
-        return sendError(exchange, error);
-      });
+        response = sendError(exchange, error);
+      }
       // A stream goes on, and says itself when it has ended.
-      if (!exchange.record.stream) {
+      const { record } = exchange;
+      if (!record.stream) {
         conclude(exchange, response.status);
         exchange.hold?.release();
-        ended();
+        keepOpen.remove(lift);
       }
-      return request.method === "HEAD" ? withoutBody(response) : response;
+      return record.method === "HEAD" ? withoutBody(response) : response;
     },
     /** Streams that are being sent. */
     streams: () => pulse.size(),
@@ -110,9 +114,8 @@ export function createGateway({ models, memoryBytes, ...given }: GatewayOptions)
   };
 }
 
-async function answer(exchange: Exchange): Promise<Response> {
-  if (exchange.request.method === "OPTIONS") return preflight(exchange);
-  return find(exchange)(exchange);
+function answer(exchange: Exchange): Response | Promise<Response> {
+  return exchange.record.method === "OPTIONS" ? preflight(exchange) : find(exchange)(exchange);
 }
 
 /** Whoever waits for an engine may be told that it is late by so much. */
@@ -129,8 +132,8 @@ function pathOf(url: string): string {
 }
 
 /** @throws ApiError `unknown_url`, `method_not_supported` */
-function find({ path, request, record }: Exchange): Endpoint {
-  const { method } = request;
+function find({ path, record }: Exchange): Endpoint {
+  const { method } = record;
   const name = nameOf(path);
   const methods = name === undefined ? undefined : ENDPOINTS[name];
   if (name !== undefined) record.endpoint = name;
@@ -143,8 +146,11 @@ function find({ path, request, record }: Exchange): Endpoint {
 
 /** The path as the table has it. */
 function nameOf(path: string): string | undefined {
-  if (Object.hasOwn(ENDPOINTS, path)) return path;
-  return WITH_REST.find((each) => path.startsWith(each.slice(0, -1)) && path.length >= each.length);
+  return Object.hasOwn(ENDPOINTS, path) ? path : WITH_REST.find((each) => fits(path, each));
+}
+
+function fits(path: string, withRest: string): boolean {
+  return path.startsWith(withRest.slice(0, -1)) && path.length >= withRest.length;
 }
 
 function allowed(methods: Record<string, Endpoint>): string {

@@ -48,29 +48,37 @@ export function createHolds({ bytesMax, accountBytesMax, random }: HoldsOptions)
     }
   }
 
+  /** Every call has one, so it is of a class. */
+  class OneHold implements Hold {
+    private readonly accountId: string;
+    private own = 0;
+    private ended = false;
+
+    constructor(accountId: string) {
+      this.accountId = accountId;
+    }
+
+    take(bytes: number): void {
+      if (this.ended) return;
+      const account = accounts.get(this.accountId) ?? 0;
+      refuse(this.own, account, bytes);
+      this.own += bytes;
+      total += bytes;
+      accounts.set(this.accountId, account + bytes);
+    }
+
+    release(): void {
+      if (this.ended) return;
+      this.ended = true;
+      total -= this.own;
+      const left = (accounts.get(this.accountId) ?? 0) - this.own;
+      if (left > 0) accounts.set(this.accountId, left);
+      else accounts.delete(this.accountId);
+    }
+  }
+
   return {
-    open(accountId: string): Hold {
-      let own = 0;
-      let ended = false;
-      return {
-        take(bytes) {
-          if (ended) return;
-          const account = accounts.get(accountId) ?? 0;
-          refuse(own, account, bytes);
-          own += bytes;
-          total += bytes;
-          accounts.set(accountId, account + bytes);
-        },
-        release() {
-          if (ended) return;
-          ended = true;
-          total -= own;
-          const left = (accounts.get(accountId) ?? 0) - own;
-          if (left > 0) accounts.set(accountId, left);
-          else accounts.delete(accountId);
-        },
-      };
-    },
+    open: (accountId: string): Hold => new OneHold(accountId),
     /** Bytes that are held at this moment. */
     held: () => total,
     /** Accounts that hold some. */

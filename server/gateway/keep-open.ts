@@ -5,8 +5,10 @@
 const SWEEP_MS = 1_000;
 
 export interface KeepOpen {
-  /** A call has begun. @param lift lifts the time-out for it @returns to be called when it has ended */
-  add(lift: () => void): () => void;
+  /** A call has begun. @param lift lifts the time-out for it */
+  add(lift: () => void): void;
+  /** It has ended. */
+  remove(lift: () => void): void;
   stop(): void;
 }
 
@@ -29,7 +31,9 @@ export function createKeepOpen(sweepMs: number = SWEEP_MS): KeepOpen {
     add(lift) {
       calls.add(lift);
       timer ??= setInterval(sweep, sweepMs);
-      return () => calls.delete(lift);
+    },
+    remove(lift) {
+      calls.delete(lift);
     },
     stop: rest,
   };

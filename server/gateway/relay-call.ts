@@ -2,7 +2,8 @@
 // caller. From the ticket on, the settlement ends the call on every way out.
 
 import { ApiError, RelayedError, USAGE_FIELD } from "@oxbow/contract";
-import type { Measure, Ticket } from "../admission/admission.ts";
+import type { Caller } from "../accounts/accounts.ts";
+import type { Ask, Measure, Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
 import type { Engine, EngineAnswer, EventStream, Frame, Outcome, Served } from "../fleet/fleet.ts";
 import { LedgerUnavailable } from "../ledger/ledger.ts";
@@ -211,18 +212,18 @@ async function open(
   claim: Claim | null,
   more: Record<string, string>,
 ): Promise<Opened> {
-  let prepared: Prepared | null;
+  const { rooms, record } = exchange;
+  const ask = new CallAsk(exchange, call, more, hangUp.signal);
   let ticket: Ticket<Engine, Outcome>;
   try {
-    ({ prepared, ticket } = await admit(exchange, call, more, hangUp.signal));
+    ticket = await rooms.admission.admit(ask);
   } catch (error) {
     claim?.free();
     throw error;
   }
   const settlement = new CallSettlement(exchange, call, ticket, claim);
   try {
-    const sent = { ...sentOf(call, exchange.served ?? call.model, prepared, ticket), headers: prepared?.headers };
-    const { rooms, record } = exchange;
+    const sent = sentOf(call, exchange.served ?? call.model, ask.prepared, ticket);
     const { answer, first } = await withFailover(
       {
         seat: ticket.seat,
@@ -270,12 +271,15 @@ async function begin(
 ): Promise<Pick<Opened, "answer" | "first">> {
   exchange.record.engine = engine.id;
   exchange.simulated = engine.simulated;
+  const own = engine.remote === null;
+  const fields = fieldsFor(engine, exchange, call);
   const answer = await engine.call(call.path, sent.bytes, {
     signal,
-    headers: { ...fieldsFor(engine, exchange, call), ...(engine.remote === null ? sent.headers : {}) },
+    headers: own && sent.headers ? { ...fields, ...sent.headers } : fields,
     model: (exchange.served ?? call.model).id,
-    ...(sent.contentType === undefined ? {} : { contentType: sent.contentType }),
-    ...(engine.remote === null ? {} : { priority, tenant: tenantOf(exchange.caller!.accountId) }),
+    contentType: sent.contentType,
+    priority: own ? undefined : priority,
+    tenant: own ? undefined : tenantOf(exchange.caller!.accountId),
   });
   if (answer.kind === "whole") return { answer, first: null };
   if (answer.kind === "stream" && !call.stream) {
@@ -301,8 +305,8 @@ function neverBegun(cause: unknown): never {
 /** A body, its type when it is not JSON, and header fields for our own workers. */
 interface Sent {
   bytes: Uint8Array;
-  contentType?: string;
-  headers?: Record<string, string> | undefined;
+  contentType: string | undefined;
+  headers: Record<string, string> | undefined;
 }
 
 /** What is sent: the caller's own length, unless the plan allows less. */
@@ -313,55 +317,79 @@ function sentOf(
   { outputTokensMax }: Ticket<Engine, Outcome>,
 ): Sent {
   const { body, received, contentType, outputTokens, outputField } = call;
-  if (prepared?.form) return prepared.form;
-  if (contentType !== undefined) return { bytes: received, contentType };
+  const headers = prepared?.headers;
+  if (prepared?.form) return { ...prepared.form, headers };
+  if (contentType !== undefined) return { bytes: received, contentType, headers };
   const instead = prepared?.instead ?? null;
   const fits = outputField === null || outputTokensMax === null || outputTokensMax === outputTokens;
-  return { bytes: bytesFor(served, body, received, fits ? instead : { ...instead, [outputField]: outputTokensMax }) };
+  const changed = fits ? instead : { ...instead, [outputField]: outputTokensMax };
+  return { bytes: bytesFor(served, body, received, changed), contentType, headers };
 }
 
-async function admit(
-  exchange: Exchange,
-  call: RelayCall,
-  more: Record<string, string>,
-  signal: AbortSignal,
-): Promise<{ prepared: Prepared | null; ticket: Ticket<Engine, Outcome> }> {
-  const { served } = exchange;
-  const { prepare } = call;
-  let prepared: Prepared | null = null;
-  const ticket = await exchange.rooms.admission.admit({
-    caller: exchange.caller!,
-    model: call.model,
+/** What a call asks of admission. Every call has one, so it is of a class. */
+class CallAsk implements Ask {
+  readonly caller: Caller;
+  readonly model: Model;
+  readonly line: string | undefined;
+  readonly within: string | undefined;
+  readonly inputTokens: number;
+  readonly inputField: string;
+  readonly outputTokens: number | null;
+  readonly choices: number;
+  readonly affinity: string | undefined;
+  readonly measures: readonly Measure[];
+  readonly signal: AbortSignal;
+  readonly prepare: (() => Promise<readonly Measure[]>) | undefined;
+  /** What `prepare` came to. */
+  prepared: Prepared | null = null;
+  private readonly exchange: Exchange;
+  private readonly call: RelayCall;
+  private readonly more: Record<string, string>;
+
+  constructor(exchange: Exchange, call: RelayCall, more: Record<string, string>, signal: AbortSignal) {
+    const { served, rooms } = exchange;
+    this.exchange = exchange;
+    this.call = call;
+    this.more = more;
+    this.signal = signal;
+    this.caller = exchange.caller!;
     // What he may, and what it counts, goes by what he asked for; the wait by what answers.
-    line: served?.id,
-    within: exchange.within,
-    inputTokens: call.inputTokens,
-    countTokens: () => {
-      const inTime = AbortSignal.any([signal, AbortSignal.timeout(COUNT_MS_MAX)]);
-      const { count } = call.engine;
-      // An engine that cannot count: the bound is all there is to know.
-      if (!count) return Promise.resolve(call.inputTokens);
-      const asked = served === null ? call.received : bytesFor(served, call.body, call.received);
-      return reach(signal, () => count(call.path, asked, inTime)).then((counted) => counted ?? call.inputTokens);
-    },
-    inputField: call.inputField,
-    outputTokens: call.outputTokens,
-    ...(prepare && {
-      prepare: async () => {
-        prepared = await prepare(signal);
-        return prepared.measures ?? [];
-      },
-    }),
-    onAllowed: ({ clamped, outputTokensMax }) => {
-      exchange.trace?.part("queue", "internal");
-      if (clamped) more["x-oxbow-max-tokens-clamped"] = String(outputTokensMax);
-    },
-    choices: call.generations,
-    affinity: affinityOf(served?.id ?? call.model.id, call.body, exchange.rooms.limits.affinityCharsMax),
-    measures: call.measures ?? [],
-    signal,
-  });
-  return { prepared, ticket };
+    this.model = call.model;
+    this.line = served?.id;
+    this.within = exchange.within;
+    this.inputTokens = call.inputTokens;
+    this.inputField = call.inputField;
+    this.outputTokens = call.outputTokens;
+    this.choices = call.generations;
+    this.affinity = affinityOf(served?.id ?? call.model.id, call.body, rooms.limits.affinityCharsMax);
+    this.measures = call.measures ?? NO_MEASURES;
+    this.prepare = call.prepare && preparing(this, call.prepare);
+  }
+
+  async countTokens(): Promise<number> {
+    const { call, signal } = this;
+    const { served } = this.exchange;
+    const { count } = call.engine;
+    // An engine that cannot count: the bound is all there is to know.
+    if (!count) return call.inputTokens;
+    const inTime = AbortSignal.any([signal, AbortSignal.timeout(COUNT_MS_MAX)]);
+    const asked = served === null ? call.received : bytesFor(served, call.body, call.received);
+    return (await reach(signal, () => count(call.path, asked, inTime))) ?? call.inputTokens;
+  }
+
+  onAllowed({ clamped, outputTokensMax }: Pick<Ticket<Engine>, "clamped" | "outputTokensMax">): void {
+    this.exchange.trace?.part("queue", "internal");
+    if (clamped) this.more["x-oxbow-max-tokens-clamped"] = String(outputTokensMax);
+  }
+}
+
+const NO_MEASURES: readonly Measure[] = [];
+
+function preparing(ask: CallAsk, prepare: NonNullable<RelayCall["prepare"]>) {
+  return async (): Promise<readonly Measure[]> => {
+    ask.prepared = await prepare(ask.signal);
+    return ask.prepared.measures ?? NO_MEASURES;
+  };
 }
 
 /** A tokenizer reads megabytes in a second. */

@@ -3,9 +3,9 @@
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import OpenAI from "openai";
-import { eventually, KEY } from "../harness.ts";
+import { KEY } from "../harness.ts";
 import { reference } from "../numbers/reference.ts";
-import { dataWithOnnx } from "../onnx-data.ts";
+import { dataWithOnnx, warm } from "../onnx-data.ts";
 import { pythonWithModels } from "../python/venv.ts";
 import { testTraffic, useServer } from "../suite.ts";
 import { publishedFiles, writeMinilm } from "./minilm.ts";
@@ -30,18 +30,7 @@ const server = useServer({ simulate: true, env: { OXBOW_DATA: data.folder } });
 setDefaultTimeout(300_000);
 const client = () => new OpenAI({ baseURL: server().baseUrl, apiKey: KEY, maxRetries: 0 });
 
-beforeAll(async () => {
-  await eventually(
-    async () => {
-      const answer = await fetch(`${server().baseUrl}/models/${MODEL}`, {
-        headers: { authorization: `Bearer ${KEY}` },
-      });
-      return ((await answer.json()) as { state?: string }).state === "warm";
-    },
-    "the model is warm",
-    60_000,
-  );
-}, 90_000);
+beforeAll(() => warm(server(), [MODEL]), 90_000);
 
 const embed = async (input: string[]) => {
   const { data: vectors, usage } = await client().embeddings.create({ model: MODEL, input });
