@@ -21,7 +21,7 @@ export function wavOf(seconds: number, sampleRate = 16_000): Buffer {
 export const needTools = (): void => needPrograms("ffmpeg", "espeak-ng");
 
 /** How ffmpeg writes each format that the wire takes. Two containers have two usual codecs. */
-const ENCODINGS: Record<string, string[]> = {
+export const ENCODINGS: Record<string, string[]> = {
   wav: [],
   mp3: [],
   mpga: ["-f", "mp3"],

@@ -1,6 +1,9 @@
 // What we decode and encode against ffmpeg, which is another program: samples of the same sound.
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { ApiError, SPEECH_FORMATS } from "@oxbow/contract";
 import { needTools, speakInAllFormats, wavOf } from "../../test/recordings.ts";
 import { decode, measure, openEncoder } from "./audio.ts";
@@ -81,6 +84,38 @@ test("a recording in every container is as long as it is, and sounds as ffmpeg h
     if (extension !== "mp4" && extension !== "m4a") expect([extension, same > 18]).toEqual([extension, true]);
     expect(ours.length / 16_000).toBeGreaterThan(seconds - 0.1);
   }
+});
+
+test("minutes in Matroska, where the last packet of each cluster says no duration, are measured and heard whole", async () => {
+  const [rate, codecs] = [
+    16_000,
+    [
+      ["libopus", "webm"],
+      ["libvorbis", "webm"],
+      ["flac", "matroska"],
+      ["pcm_s16le", "matroska"],
+    ],
+  ] as const;
+  for (const [codec, container] of codecs) {
+    const command = ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "sine=duration=90:sample_rate=48000"];
+    const bytes = Bun.spawnSync([...command, "-c:a", codec, "-f", container, "-"]).stdout as Buffer;
+    const measured = await measure(bytes);
+    expect([codec, Math.abs(measured.seconds - 90) < 0.05]).toEqual([codec, true]);
+    const heard = await all(decode(bytes, { sampleRate: rate, secondsMax: measured.seconds }));
+    expect([codec, Math.abs(heard.length / rate - 90) < 0.05]).toEqual([codec, true]);
+  }
+});
+
+test("hours in an MP4 are measured in a moment, whatever its chunks", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "oxbow-audio-"));
+  const path = join(folder, "long.m4a");
+  const silence = ["-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono", "-t", "10800", "-c:a", "aac", "-b:a", "8k"];
+  Bun.spawnSync(["ffmpeg", "-loglevel", "error", ...silence, path]);
+  const bytes = readFileSync(path);
+  rmSync(folder, { recursive: true });
+  const before = process.cpuUsage().user;
+  expect((await measure(bytes)).seconds).toBeCloseTo(10_800, 0);
+  expect((process.cpuUsage().user - before) / 1e6).toBeLessThan(2);
 });
 
 test("every kind of PCM in a WAV is read", async () => {

@@ -16,6 +16,8 @@ export interface DecodeOptions {
 
 /** Packets decoded at once: some tens of milliseconds of work, after which others get their turn. */
 const BATCH_PACKETS = 128;
+/** Samples of all channels that they may unpack to: 16 MB of them. A packet of silence is next to nothing, and long. */
+const BATCH_SAMPLES = 4_194_304;
 /** Encoders pad the end, and decoders give what was padded. */
 const SLACK_S = 1;
 
@@ -49,9 +51,12 @@ async function* samplesOf(recording: Recording, bytes: Uint8Array, options: Deco
   const resampler = createResampler(rate, options.sampleRate);
   try {
     let batch: Uint8Array[] = [];
+    let samples = 0;
     for await (const packet of packetsOf(recording)) {
       batch.push(packet.data);
-      if (batch.length < BATCH_PACKETS) continue;
+      samples += packet.duration * rate * recording.channels;
+      if (batch.length < BATCH_PACKETS && samples < BATCH_SAMPLES) continue;
+      samples = 0;
       yield resampler.push(mix(await decoder.decode(batch)));
       batch = [];
       await new Promise((resolve) => setImmediate(resolve));

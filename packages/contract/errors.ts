@@ -62,7 +62,7 @@ export const ERRORS = {
     "context_length_exceeded",
   ),
   input_limit_exceeded: invalid(
-    "The audio is longer, the images are larger or the text to be spoken is longer than the plan allows.",
+    "The audio is longer, the images are larger or the text to be spoken is longer than the plan or the server allows.",
     "input_limit_exceeded",
   ),
   output_limit_exceeded: invalid(

@@ -8,7 +8,7 @@
 //   POST /image    the bytes of one image, with an ImageJob as JSON in the header field x-oxbow-image
 //   200            the bytes of the new image, with an ImageFact as JSON in the same field
 //   422            ImageRefusal as JSON: what is wrong with the image
-//   POST /audio    the bytes of one recording
+//   POST /audio    the bytes of one recording, with an AudioJob as JSON in the header field x-oxbow-audio
 //   200            AudioFact as JSON
 //   422            a sentence for the log: it is no recording
 
@@ -21,6 +21,8 @@ export const IMAGE_OUTPUTS = ["png", "jpeg", "webp"] as const;
 export type ImageOutput = (typeof IMAGE_OUTPUTS)[number];
 
 export const IMAGE_FIELD = "x-oxbow-image";
+
+export const AUDIO_FIELD = "x-oxbow-audio";
 
 export interface MediaConfig {
   socket: string;
@@ -43,9 +45,18 @@ export interface ImageFact {
   height: number;
 }
 
+export interface AudioJob {
+  /** Where to stop counting. */
+  secondsMax: number;
+}
+
 /** What the packets of a recording say. */
 export interface AudioFact {
+  /** More than the job's `secondsMax`: nobody knows how much more. */
   seconds: number;
+  /** A second, of each channel. */
+  sampleRate: number;
+  channels: number;
   /** `WAVE`, `MP4` … */
   container: string;
   /** `opus`, `aac` …; null: unknown. */

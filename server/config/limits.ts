@@ -16,6 +16,8 @@ export const LIMITS = {
   imageBytesMax: [20_971_520, 1_024, 1_073_741_824],
   /** Width times height of one image that is read. Decoded it takes 4 bytes for each. */
   imagePixelsMax: [40_000_000, 1_024, 1_000_000_000],
+  /** One recording, where the plan does not say less. Four hours: longer ones keep an engine from everybody else. */
+  audioSecondsMax: [14_400, 1, 604_800],
   /** Images in one call: each may have to be fetched. */
   imagesMax: [32, 1, 10_000],
   /** All images that are kept for links. The oldest go first. */

@@ -1,7 +1,7 @@
 // The request that a loaded worker must answer before it counts as warm: one token, through the same door as every call. The
 // same is asked again of one that has been idle for long (keep-warm.ts).
 
-import { TranscriptionRequest, writeForm } from "@oxbow/contract";
+import { readAll, TranscriptionRequest, writeForm } from "@oxbow/contract";
 import type { Engine } from "../engines/engines.ts";
 
 interface Proof {
@@ -94,6 +94,9 @@ function silence(): Uint8Array {
   return bytes;
 }
 
+/** More than a small image in base64. */
+const PROOF_BYTES_MAX = 16 * 1024 * 1024;
+
 /** How a model is asked for it; null: nobody knows how, and its worker's word counts. */
 export function proofOf(model: Provable, engine: Engine): Proof | null {
   return Object.hasOwn(PROOFS, model.category) ? PROOFS[model.category]!(model, engine) : null;
@@ -112,7 +115,7 @@ export async function prove(engine: Engine, models: readonly Provable[], signal:
   for (const { id, path, bytes: body, contentType, mayBeRefused } of engine.simulated ? proofs.slice(0, 1) : proofs) {
     const answer = await engine.send(path, body, { signal, contentType });
     // Read to its end: an engine that dies over the first token has sent its headers.
-    const bytes = await answer.bytes();
+    const bytes = await readAll(answer, PROOF_BYTES_MAX);
     if (mayBeRefused && answer.status === 400) continue;
     if (!answer.ok || bytes.length === 0) {
       throw new Error(`The model ${id} answered its first request with status ${answer.status}.`);

@@ -121,7 +121,14 @@ async function makeSafe(
   try {
     const given = bytes ?? (await bytesOfUrl(media, url!, limits.imageBytesMax, budget, signal));
     const { imageBytesMax: bytesMax, imagePixelsMax: pixelsMax } = limits;
-    const image = await media.image(given, { bytesMax, pixelsMax, sideMax: SIDE_MAX, to: "png", signal });
+    const image = await media.image(given, {
+      bytesMax,
+      pixelsMax,
+      sideMax: SIDE_MAX,
+      to: "png",
+      owner: budget.owner,
+      signal,
+    });
     budget.take(image.bytes.length);
     return image;
   } catch (error) {

@@ -97,19 +97,25 @@ async function makeSafe(
 ) {
   const { imageBytesMax, imagePixelsMax } = limits;
   const bytes = await bytesOfUrl(media, url, imageBytesMax, budget, signal);
-  return media.image(bytes, { bytesMax: imageBytesMax, pixelsMax: imagePixelsMax, sideMax, signal });
+  const { owner } = budget;
+  return media.image(bytes, { bytesMax: imageBytesMax, pixelsMax: imagePixelsMax, sideMax, owner, signal });
 }
 
 /** What the images of one call may take. */
 export interface Budget {
+  owner: string | undefined;
   /** Of what comes. What is fetched counts as if it had come in the body. */
   bytesLeft: number;
   /** For bytes that were not in the body. @throws what a hold throws */
   take(bytes: number): void;
 }
 
-export function budgetOf({ rooms, hold }: Exchange): Budget {
-  return { bytesLeft: rooms.limits.bodyBytesMax, take: (bytes) => hold?.take(bytes) };
+export function budgetOf({ rooms, hold, caller }: Exchange): Budget {
+  return {
+    owner: caller?.accountId,
+    bytesLeft: rooms.limits.bodyBytesMax,
+    take: (bytes) => hold?.take(bytes),
+  };
 }
 
 /** What a URL means: the bytes in a data: URL, or what an address gives. All of a call share one budget. */
@@ -120,7 +126,7 @@ export async function bytesOfUrl(
   budget: Budget,
   signal: AbortSignal,
 ): Promise<Uint8Array> {
-  const fetched = { bytesMax: Math.min(bytesMax, budget.bytesLeft), take: budget.take, signal };
+  const fetched = { bytesMax: Math.min(bytesMax, budget.bytesLeft), take: budget.take, owner: budget.owner, signal };
   const bytes = /^data:/i.test(url) ? bytesOf(url) : (await media.fetch(url, fetched)).bytes;
   budget.bytesLeft -= bytes.length;
   if (budget.bytesLeft >= 0) return bytes;

@@ -14,6 +14,8 @@ export interface FetchOptions {
   bytesMax: number;
   /** Told of bytes before they are kept; what it throws ends the fetch. */
   take?: (bytes: number) => void;
+  /** For whom: owners take turns. Absent: for ourselves. */
+  owner?: string | undefined;
   signal: AbortSignal;
 }
 
@@ -38,6 +40,8 @@ export type Fetcher = (url: string, options: FetchOptions) => Promise<Fetched>;
 
 /** At the same time, of all callers together: what waits for its turn waits within its own time. */
 const FETCHES_MAX = 64;
+/** Servers that never answer, asked for one account, hold no more. */
+const OWN_FETCHES_MAX = 32;
 const REDIRECTS_MAX = 3;
 const URL_CHARS_MAX = 8_192;
 /** Of servers for everybody. Other ports of public hosts are no business of a fetcher that strangers steer. */
@@ -50,7 +54,7 @@ const PORTS: ReadonlySet<string> = new Set(["", "80", "443", "8080", "8443"]);
  */
 export function createFetcher({ enabled, allowed, msMax, resolve = resolveBySystem }: FetcherOptions): Fetcher {
   const trusted = new Set(allowed);
-  const turns = createTurns(FETCHES_MAX);
+  const turns = createTurns({ places: FETCHES_MAX, ownPlaces: OWN_FETCHES_MAX });
 
   /** The addresses that may be connected to. Says the same whether a name is unknown or means something inside. */
   async function addressesOf(url: URL): Promise<{ address: string; family: number }[]> {
@@ -70,14 +74,14 @@ export function createFetcher({ enabled, allowed, msMax, resolve = resolveBySyst
     return request(url, addresses, signal);
   }
 
-  return async (text, { bytesMax, take, signal: caller }) => {
+  return async (text, { bytesMax, take, owner, signal: caller }) => {
     if (!enabled) throw refused("this server fetches no URLs. Send the image itself, as a data: URL");
     const end = new AbortController();
     const signal = AbortSignal.any([caller, end.signal, AbortSignal.timeout(msMax)]);
     let url = parse(text);
     let leave = () => {};
     try {
-      leave = await turns.take(1, signal);
+      leave = await turns.take(owner ?? null, 1, signal);
       for (let redirects = 0; ; redirects++) {
         const answer = await open(url, signal);
         const next = redirectOf(answer, url);

@@ -24,6 +24,8 @@ export interface ImageOptions {
   to?: ImageOutput;
   /** 1 to 100, for jpeg and webp. */
   quality?: number;
+  /** Whose it is: owners take turns. Absent: an engine's, which is ours. */
+  owner?: string | undefined;
   signal?: AbortSignal;
 }
 
@@ -35,7 +37,9 @@ export interface SafeImage extends ImageFact {
 export type ImageMaker = (bytes: Uint8Array, options: ImageOptions) => Promise<SafeImage>;
 
 /** At the same time: each holds up to its pixels in memory. */
-const JOBS_MAX = 2;
+const JOBS_MAX = 3;
+/** One is left for others. */
+const OWN_JOBS_MAX = 2;
 /** Longer than the process gives a decoder. */
 const JOB_MS_MAX = 30_000;
 
@@ -45,11 +49,16 @@ const JOB_MS_MAX = 30_000;
  *   `image_parse_error`; `queue_full`; the signal's reason
  */
 export function createImageMaker(process: MediaProcess): ImageMaker {
-  const turns = createTurns(JOBS_MAX);
+  const turns = createTurns({ places: JOBS_MAX, ownPlaces: OWN_JOBS_MAX });
 
-  async function run(bytes: Uint8Array, job: ImageJob, signal: AbortSignal): Promise<Response> {
+  async function run(
+    bytes: Uint8Array,
+    job: ImageJob,
+    owner: string | undefined,
+    signal: AbortSignal,
+  ): Promise<Response> {
     const headers = { [IMAGE_FIELD]: JSON.stringify(job) };
-    const release = await turns.take(1, signal);
+    const release = await turns.take(owner ?? null, 1, signal);
     try {
       return await post(bytes, headers, signal);
     } catch (error) {
@@ -57,7 +66,7 @@ export function createImageMaker(process: MediaProcess): ImageMaker {
     } finally {
       release();
     }
-    const releaseAll = await turns.take(JOBS_MAX, signal);
+    const releaseAll = await turns.take(null, JOBS_MAX, signal);
     try {
       return await post(bytes, headers, signal);
     } catch (cause) {
@@ -74,14 +83,14 @@ export function createImageMaker(process: MediaProcess): ImageMaker {
     return process.post("/image", bytes, headers, signal).finally(() => clearTimeout(timer));
   }
 
-  return async (bytes, { bytesMax, signal = new AbortController().signal, ...asked }) => {
+  return async (bytes, { bytesMax, owner, signal = new AbortController().signal, ...asked }) => {
     if (bytes.length === 0) throw new ApiError("empty_image_file", "The image is empty.");
     if (bytes.length > bytesMax)
       throw new ApiError("image_file_too_large", `The image is larger than ${bytesMax} bytes.`);
     const format = sniff(bytes);
     if (format === null) throw new ApiError("invalid_image_format", `The image is none. ${READ}`);
     const to = asked.to ?? (format === "jpeg" ? "jpeg" : "png");
-    const answer = await run(bytes, { ...asked, format, to }, signal);
+    const answer = await run(bytes, { ...asked, format, to }, owner, signal);
     if (answer.status === 422) {
       const { row, message } = (await answer.json()) as ImageRefusal;
       throw new ApiError(row, message);

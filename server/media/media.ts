@@ -31,19 +31,22 @@ export interface MediaOptions {
   program: string;
 }
 
+/** One that hangs leaves another. They are started when they are needed. */
+const METERS = 2;
+
 export function createMedia(options: MediaOptions): Media {
   const process = createMediaProcess(options.program);
-  const meter = createMediaProcess(options.program);
+  const meters = Array.from({ length: METERS }, () => createMediaProcess(options.program));
   const blobs = createBlobs(options.blobs);
   return {
     fetch: createFetcher(options.fetch),
     image: createImageMaker(process),
-    audio: createAudioMeter(meter),
+    audio: createAudioMeter(meters),
     sniff,
     blobs,
     stop: () => {
       process.kill();
-      meter.kill();
+      for (const meter of meters) meter.kill();
       blobs.stop();
     },
     pid: process.pid,

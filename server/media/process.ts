@@ -1,7 +1,7 @@
 // The process that decodes images: started when the first one comes, started again when it dies, ended when none has come
 // for a while. It sees bytes and bounds, and nothing of the environment.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MediaConfig } from "@oxbow/contract";
@@ -15,6 +15,8 @@ export interface MediaProcess {
   /** Ends the one that runs, if one does: what is under way fails. The next post starts another. */
   kill(): void;
   pid(): number | null;
+  /** What the one that runs has used; null: none runs, or the system does not tell. */
+  usage(): { pid: number; cpuMs: number; rssBytes: number } | null;
 }
 
 /** It takes a third of a second to start, and 60 MB while it stands. */
@@ -90,8 +92,28 @@ export function createMediaProcess(program: string): MediaProcess {
     },
     kill,
     pid: () => life?.child.pid ?? null,
+    usage: () => life && usageOf(life.child.pid),
   };
 }
+
+/**
+ * Source: Linux, Documentation/filesystems/proc.rst, read 2026-11-21: fields 14 and 15 of `stat` are ticks, of which Linux
+ * has a hundred a second for every program; field 24 is pages.
+ */
+function usageOf(pid: number): ReturnType<MediaProcess["usage"]> {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The name, in brackets, may hold anything.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const [user, system, pages] = [fields[11], fields[12], fields[21]].map(Number) as [number, number, number];
+    return { pid, cpuMs: 10 * (user + system), rssBytes: pages * PAGE_BYTES };
+  } catch {
+    return null; // another system, or it has just ended
+  }
+}
+
+/** Of nearly every machine. Where pages are larger the bound on memory is looser. */
+const PAGE_BYTES = 4_096;
 
 /** Only we can enter it. A temporary folder can be too deep for a socket's path, which has 107 bytes. */
 function socketFolder(): string {

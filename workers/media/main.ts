@@ -1,7 +1,7 @@
 // The process that decodes images, and measures recordings, from strangers: see the contract's media.ts for what it is told and what it answers.
 
 import { rmSync } from "node:fs";
-import { IMAGE_FIELD, type ImageJob, type MediaConfig } from "@oxbow/contract";
+import { AUDIO_FIELD, type AudioJob, IMAGE_FIELD, type ImageJob, type MediaConfig } from "@oxbow/contract";
 import { BadImage, remake } from "./image.ts";
 
 const { socket } = JSON.parse(process.argv[2]!) as MediaConfig;
@@ -10,7 +10,7 @@ const { socket } = JSON.parse(process.argv[2]!) as MediaConfig;
 const BODY_BYTES_MAX = 512 * 1024 * 1024;
 
 async function answer(request: Request): Promise<Response> {
-  if (request.url.endsWith("/audio")) return measured(await request.bytes());
+  if (request.url.endsWith("/audio")) return measured(await request.bytes(), request.headers.get(AUDIO_FIELD)!);
   const job = JSON.parse(request.headers.get(IMAGE_FIELD)!) as ImageJob;
   try {
     const { bytes, ...fact } = await remake(await request.bytes(), job);
@@ -21,11 +21,12 @@ async function answer(request: Request): Promise<Response> {
   }
 }
 
-async function measured(bytes: Uint8Array): Promise<Response> {
+async function measured(bytes: Uint8Array, job: string): Promise<Response> {
+  const { secondsMax } = JSON.parse(job) as AudioJob;
   // Read when the first recording comes: most calls bring images.
   const { measure, BadAudio } = await import("@oxbow/audio");
   try {
-    return Response.json(await measure(bytes));
+    return Response.json(await measure(bytes, secondsMax));
   } catch (error) {
     if (error instanceof BadAudio) return new Response(error.message, { status: 422 });
     throw error;

@@ -88,6 +88,7 @@ async function takeImage(exchange: Exchange, source: Source, signal: AbortSignal
       bytesMax,
       pixelsMax,
       quality: QUALITY,
+      owner: budget.owner,
       signal,
     });
     const url = `data:image/${format};base64,${Buffer.from(bytes).toString("base64")}`;

@@ -1,6 +1,7 @@
 // POST /v1/audio/transcriptions and /v1/audio/translations: a recording in a form, a text back.
 
 import {
+  ApiError,
   AUDIO_FORM_BYTES_MAX,
   AUDIO_SECONDS_FIELD,
   bodyOfForm,
@@ -59,7 +60,7 @@ async function hear(
     contentType,
     body,
     prepare: async (signal): Promise<Prepared> => {
-      const { seconds } = await exchange.rooms.media.audio(recording.bytes, signal);
+      const seconds = await secondsOf(exchange, recording.bytes, signal);
       return {
         instead: null,
         measures: [{ limit: "audioSecondsMax", amount: seconds, field: "file" }],
@@ -74,4 +75,26 @@ async function hear(
     outputTokens: null,
     outputField: null,
   });
+}
+
+/**
+ * How long a recording is.
+ * @throws ApiError `input_limit_exceeded` for one that is longer than this server takes, or would unpack to more
+ */
+async function secondsOf({ rooms, caller }: Exchange, bytes: Uint8Array, signal: AbortSignal): Promise<number> {
+  const secondsMax = rooms.limits.audioSecondsMax;
+  const found = await rooms.media.audio(bytes, { secondsMax, owner: caller!.accountId, signal });
+  const { seconds, sampleRate, channels } = found;
+  if (seconds > secondsMax) throw tooLong(`more than ${secondsMax} seconds of audio`);
+  if (seconds * sampleRate * channels > secondsMax * SAMPLES_PER_SECOND)
+    throw tooLong(`${Math.ceil(seconds)} seconds of audio with ${channels} channels of ${sampleRate} samples a second`);
+  return seconds;
+}
+
+/** Stereo at 48 kHz: a recording that is as long as it may be must not hold more. */
+const SAMPLES_PER_SECOND = 96_000;
+
+function tooLong(what: string): ApiError {
+  const text = `Your file has ${what}, and this server takes no more in one call. Please send a shorter recording, or a long one in parts.`;
+  return new ApiError("input_limit_exceeded", text, { param: "file" });
 }
