@@ -173,6 +173,7 @@ export async function start(options: StartOptions): Promise<void> {
     fleet,
     media,
     publicUrl: config.publicUrl,
+    ownUrl: () => `http://${urlHost(config.host)}:${server.port}`,
     usage: ledger.usage,
     usageToday: (caller) => {
       const { requestsPerDay: quota, unitsInFlight } = admission.state(caller);
