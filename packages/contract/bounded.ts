@@ -65,9 +65,13 @@ export class AnswerTooLong extends Error {
 /** Something else than JSON has come, such as the page of a login, or of a proxy on the way. */
 export class NotJson extends Error {
   override readonly name = "NotJson";
+  /** What came, without the address. */
+  readonly came: string;
 
   constructor(response: Response, text: string, options?: ErrorOptions) {
-    super(`${whenceOf(response)} answered with ${whatCame(response, text)} instead of JSON`, options);
+    const came = whatCame(response, text);
+    super(`${whenceOf(response)} answered with ${came} instead of JSON`, options);
+    this.came = came;
   }
 }
 

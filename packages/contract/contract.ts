@@ -2,6 +2,8 @@
 export * from "./bounded.ts";
 export * from "./chat.ts";
 export * from "./chat-answer.ts";
+export * from "./chat-parse.ts";
+export { type ToolPolicy, toolPolicyOf } from "./chat-tools.ts";
 export * from "./completions.ts";
 export * from "./detections.ts";
 export * from "./embeddings.ts";

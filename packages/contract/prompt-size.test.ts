@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { parseChatRequest } from "./chat.ts";
+import { parseChatRequest } from "./chat-parse.ts";
 import { parseCompletionRequest } from "./completions.ts";
 import { chatTokensBound, completionTokensBound } from "./prompt-size.ts";
 

@@ -1,7 +1,8 @@
 // From a Responses request to the chat request that engines understand. What is said about that one goes back through
 // responses-names.ts.
 
-import { type ChatRequest, parseChatRequest } from "./chat.ts";
+import type { ChatRequest } from "./chat.ts";
+import { parseChatRequest } from "./chat-parse.ts";
 import { LOGPROBS, type ResponsesCall, type TextFormat } from "./responses.ts";
 import { messagesOf, type PlacedMessage } from "./responses-messages.ts";
 
