@@ -51,16 +51,21 @@ export interface Terms {
 
 /** @param at Unix ms */
 export function termsOf(caller: Caller, plans: readonly Plan[], at: number): Terms {
-  const { id, version } = caller.plan;
-  const plan = planOf(plans, id, version);
+  const plan = planOf(plans, caller.plan);
   // Neither a start nor a reload is let through without the plans that accounts have.
-  if (!plan) throw new Error(`there is no plan ${id}@${version}`);
+  if (!plan) throw new Error(`there is no plan ${caller.plan.id}@${caller.plan.version}`);
   return { caller, plan, plans, onTrial: caller.trialEndsAt !== null && at < caller.trialEndsAt };
 }
 
-function planOf(plans: readonly Plan[], id: string, version: number): Plan | undefined {
-  for (const plan of plans) if (plan.id === id && plan.version === version) return plan;
-  return undefined;
+/** By what names it, for as long as the table is the same: a caller makes many calls. */
+const known = new WeakMap<Caller["plan"], { plans: readonly Plan[]; plan: Plan | undefined }>();
+
+function planOf(plans: readonly Plan[], named: Caller["plan"]): Plan | undefined {
+  const before = known.get(named);
+  if (before?.plans === plans) return before.plan;
+  const plan = plans.find(({ id, version }) => id === named.id && version === named.version);
+  known.set(named, { plans, plan });
+  return plan;
 }
 
 /** null: none. */
