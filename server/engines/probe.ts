@@ -74,7 +74,10 @@ async function ask<T>(
   }
 }
 
+/** The system's own word where there is one. */
 function sentence(cause: unknown): string {
+  const { code } = (cause ?? {}) as { code?: unknown };
+  if (typeof code === "string" && /^E[A-Z]+$/.test(code)) return `${code}.`;
   return `${(cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "")}.`;
 }
 

@@ -291,8 +291,7 @@ vllm:generation_tokens_total{engine="1"} 40
     expect(await said(() => Response.json([]))).toBe("Its /v1/models cannot be used: what came is no list of models.");
     expect(await said(() => Response.json({ data: [] }), "vllm")).toBe("Its /health answered with status 404.");
     const nobody = await probe(engineOf("openai", { url: "http://127.0.0.1:1/v1" }), signal);
-    expect(nobody.problem).toStartWith("It does not answer: ");
-    expect(nobody.problem).not.toContain("127.0.0.1");
+    expect(nobody.problem).toBe("It does not answer: ECONNREFUSED.");
   });
 
   test("is hung up on where it says more of itself than anybody could mean to", async () => {

@@ -11,7 +11,7 @@ import { affinityOf } from "./affinity.ts";
 import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
 import { withFailover } from "./failover.ts";
-import { bytesFor } from "./forward.ts";
+import { bytesFor, noteDropped, PRIVATE_FIELDS } from "./forward.ts";
 import { HangUp } from "./hang-up.ts";
 import { type Claim, claimKey, isClaim, keptOf, replay } from "./idempotency.ts";
 import { conclude } from "./record.ts";
@@ -224,6 +224,7 @@ async function open(
     throw error;
   }
   const settlement = new CallSettlement(exchange, call, ticket, claim);
+  noteDropped(record, call.body, PRIVATE_FIELDS);
   try {
     const sent = sentOf(call, exchange.served ?? call.model, ask.prepared, ticket);
     const { answer, first } = await withFailover(
@@ -274,6 +275,7 @@ async function begin(
   exchange.record.engine = engine.id;
   exchange.simulated = engine.simulated;
   const own = engine.remote === null;
+  if (engine.remote !== null) noteDropped(exchange.record, call.body, engine.remote.privateFields);
   const fields = fieldsFor(engine, exchange, call);
   const answer = await engine.call(call.path, sent.bytes, {
     signal,
