@@ -51,6 +51,9 @@ export async function freePort(): Promise<number> {
   return port!;
 }
 
+/** As runtime/launch.mjs sets it. */
+const LAUNCHED = { BUN_CONFIG_MAX_HTTP_REQUESTS: "65535", MIMALLOC_PURGE_DELAY: "1000" };
+
 /**
  * Starts a process that ends with this one: its input is a pipe from here.
  * @param stderr "ignore" for one that prints a stack for each of a thousand callers who hang up
@@ -64,6 +67,6 @@ export function startChild(
     stdin: "pipe",
     stdout: "ignore",
     stderr,
-    env: { ...process.env, BUN_CONFIG_MAX_HTTP_REQUESTS: "65535", ...env },
+    env: { ...process.env, ...LAUNCHED, ...env },
   });
 }

@@ -70,6 +70,8 @@ function run(bunFile, [what, ...args]) {
       ...process.env,
       // Bun's fetch silently queues above 256 requests in flight unless this is set before it starts.
       BUN_CONFIG_MAX_HTTP_REQUESTS: process.env.BUN_CONFIG_MAX_HTTP_REQUESTS ?? "65535",
+      // What is freed is given back to the system a second later, and not at once, to be asked for again at once.
+      MIMALLOC_PURGE_DELAY: process.env.MIMALLOC_PURGE_DELAY ?? "1000",
       OXBOW_BUN: bunFile,
     },
   });

@@ -109,22 +109,3 @@ function readText(path: string): string | null {
     return null; // another system, or another version of control groups
   }
 }
-
-/** What to say when listening fails; what is no such failure is returned as it is. */
-export function describeListenError(error: unknown, { host, port }: { host: string; port: number }): unknown {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  if (code === "EADDRINUSE") {
-    const next = port < 65_535 ? port + 1 : 8080;
-    const text = `Port ${port} on ${host} is taken by another program. Choose another, for example PORT=${next} npm start.`;
-    return new StartError(text, { cause: error });
-  }
-  if (code === "EACCES") {
-    const text = `This user may not listen on port ${port}. Choose one from 1024 on, for example PORT=8080 npm start.`;
-    return new StartError(text, { cause: error });
-  }
-  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") {
-    const text = `This machine has no address ${host}. Set HOST to one that it has: 127.0.0.1, or 0.0.0.0 for all.`;
-    return new StartError(text, { cause: error });
-  }
-  return error;
-}

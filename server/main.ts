@@ -1,22 +1,22 @@
 // Builds the rooms, joins them, and listens. The only file that knows every room.
 
-import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
-import type { Server } from "bun";
 import pino from "pino";
 import { createAccounts } from "./accounts/accounts.ts";
 import { createAdmission } from "./admission/admission.ts";
-import { availableBytes, checkMemory, checkRuntime, describeListenError } from "./checks.ts";
+import { availableBytes, checkMemory, checkRuntime } from "./checks.ts";
 import { type Config, createEngines, createPlans, loadConfig, readTraffic } from "./config.ts";
 import { createFleet, type Engine, type Fleet, type Outcome } from "./fleet/fleet.ts";
 import { createGateway, createRetryBudget } from "./gateway/gateway.ts";
 import { openLedger } from "./ledger/ledger.ts";
+import { baseUrlOf, listen } from "./listen.ts";
 import { createMedia } from "./media/media.ts";
 import { createMetrics } from "./metrics/metrics.ts";
 import { createReload } from "./reload.ts";
 import { createReport } from "./report.ts";
 import { createRequestLog } from "./request-log.ts";
 import { createSecondCall } from "./second-call.ts";
+import { createShutdown } from "./shutdown.ts";
 import { lockHome, openStore } from "./store/store.ts";
 import { createTraces } from "./traces/traces.ts";
 import { createTraffic } from "./traffic/traffic.ts";
@@ -127,8 +127,8 @@ export async function start(options: StartOptions): Promise<void> {
     program: join(import.meta.dir, "../workers/media/main.ts"),
   });
 
-  let draining = false;
-  fleet.onChange((status) => draining || report.model(status));
+  const shutdown = createShutdown({ drainMsMax: config.limits.drainMsMax, say: report.say });
+  fleet.onChange((status) => shutdown.draining() || report.model(status));
   const traces = await createTraces({ ...config.traces, version: config.version, random: Math.random, log });
   const traffic = createTraffic({
     table: config.traffic,
@@ -173,31 +173,8 @@ export async function start(options: StartOptions): Promise<void> {
     fleet,
     media,
     publicUrl: config.publicUrl,
+    ownUrl: () => new URL(baseUrlOf(config.host, server.port)).origin,
     usage: ledger.usage,
-    usageToday: (caller) => {
-      const { requestsPerDay: quota, unitsInFlight } = admission.state(caller);
-      const day = ledger.day();
-      return {
-        day,
-        used: ledger.settled(caller.accountId, day),
-        in_flight: unitsInFlight,
-        limit: quota?.limit ?? null,
-        remaining: quota?.remaining ?? null,
-      };
-    },
-    usageLimits: (caller) => {
-      const limits = admission.limitsOf(caller);
-      return {
-        requests_per_day: limits.requestsPerDay,
-        requests_per_minute: limits.requestsPerMinute,
-        input_tokens_max: limits.inputTokensMax,
-        output_tokens_max: limits.outputTokensMax,
-        audio_seconds_max: limits.audioSecondsMax,
-        image_pixels_max: limits.imagePixelsMax,
-        speech_characters_max: limits.speechCharactersMax,
-        concurrency_max: limits.concurrencyMax,
-      };
-    },
     models: config.models,
     memoryBytes: freeBytes,
     limits: config.limits,
@@ -210,7 +187,7 @@ export async function start(options: StartOptions): Promise<void> {
       traffic.ended(record);
       if (logsRequests) requestLog.add(record);
     },
-    draining: () => draining,
+    draining: shutdown.draining,
     retries: createRetryBudget(config.limits.retryPercentMax),
     log,
   });
@@ -220,7 +197,7 @@ export async function start(options: StartOptions): Promise<void> {
     memoryBytes,
   );
   const server = listen(config, gateway.handle);
-  const baseUrl = `http://${urlHost(config.host)}:${server.port}/v1`;
+  const baseUrl = baseUrlOf(config.host, server.port);
   report.plan(planOf(config, baseUrl, fleet));
   // Nothing that commonly fails comes after this, and the key goes out at once: it cannot be shown a second time.
   const firstKey = await accounts.bootstrap({ plan: config.adminPlan, bootstrapKey: config.bootstrapKey });
@@ -229,79 +206,28 @@ export async function start(options: StartOptions): Promise<void> {
     process.stdout.write(`${firstKey}\n`);
   }
 
-  async function drain(signal: string): Promise<void> {
-    if (draining) process.exit(1); // asked twice: at once. Workers see the end of their input and go too.
-    draining = true;
-    report.say(`\n${signal}: finishing ${server.pendingRequests} requests, taking no more`);
-    admission.close();
-    void server.stop();
-    const until = performance.now() + config.limits.drainMsMax;
-    while (server.pendingRequests > 0 && performance.now() < until) await Bun.sleep(DRAIN_POLL_MS);
-    gateway.stop();
-    await server.stop(true);
-    await fleet.stop();
-    media.stop();
-    await ledger.close();
-    await accounts.close();
-    await store.close();
-    requestLog.flush();
-    await traffic.close();
-    await traces.close();
-    lock.release();
-    process.exit(0);
-  }
-  for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, () => void drain(signal));
-  // The same signal says that the terminal is gone. The launcher passes it on, so it may come twice.
-  const onTerminal = hasTerminal();
-  process.on("SIGHUP", () => {
-    if (onTerminal && !hasTerminal() && !draining) void drain("SIGHUP");
+  shutdown.begin(server, {
+    refuse: admission.close,
+    cut: gateway.stop,
+    close: async () => {
+      await fleet.stop();
+      media.stop();
+      await ledger.close();
+      await accounts.close();
+      await store.close();
+      requestLog.flush();
+      await traffic.close();
+      await traces.close();
+      lock.release();
+    },
   });
 
   await fleet.start();
-  if (draining) return;
+  if (shutdown.draining()) return;
   const callable = fleet.states().find((status) => status.state === "warm");
   const model = config.models.find(({ id }) => id === callable?.id);
   if (fleet.ready()) report.ready(baseUrl, model);
   else report.say(`\nUp at ${baseUrl}, but not ready: a model that must be warm is not (see above, and /ready).`);
-}
-
-const DRAIN_POLL_MS = 20;
-
-/** Whether there is a terminal whose closing should end this process. */
-function hasTerminal(): boolean {
-  try {
-    closeSync(openSync("/dev/tty", "r"));
-    return true;
-  } catch {
-    return false; // none, or none any more
-  }
-}
-
-type Handle = ReturnType<typeof createGateway>["handle"];
-
-function listen(config: Config, handle: Handle): Server<undefined> {
-  try {
-    const server: Server<undefined> = Bun.serve({
-      hostname: config.host,
-      port: config.port,
-      // Cuts who connects and says nothing. Lifted for each call once its head is there: our own deadlines hold then.
-      idleTimeout: IDLE_S,
-      // Ours is lower and answers with an envelope; this one would answer with an empty page. What we do not read is not
-      // taken from the wire either.
-      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-      fetch: (request) => handle(request, () => server.timeout(request, 0)),
-    });
-    return server;
-  } catch (error) {
-    throw describeListenError(error, config);
-  }
-}
-
-const IDLE_S = 30;
-
-function urlHost(host: string): string {
-  if (host === "0.0.0.0" || host === "::") return "localhost";
-  return host.includes(":") ? `[${host}]` : host;
 }
 
 function planOf(config: Config, baseUrl: string, fleet: Fleet) {

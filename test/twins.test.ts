@@ -17,7 +17,7 @@ const server = useServer({ simulate: true, env: { OXBOW_DATA: twins.folder } });
 beforeAll(() => warm(server(), Object.keys(twins.models)), 60_000);
 
 /** A field of a form: a text, several, or a file. */
-type Fields = Record<string, string | string[] | File>;
+type Fields = Record<string, string | (string | File)[] | File>;
 /** @param body of JSON, unless a file is in it */
 type Call = [what: string, model: string, path: string, body: object | Fields];
 
@@ -95,6 +95,9 @@ const REFUSED: Call[] = [
   ["too many looks", "brush", "/images/generations", { prompt: "sea", stream: true, partial_images: 4 }],
   ["links in a stream", "brush", "/images/generations", { prompt: "sea", stream: true, response_format: "url" }],
   ["a long prompt", "brush", "/images/generations", { prompt: words(200) }],
+  ["a strength without an image", "brush", "/images/generations", { prompt: "sea", strength: 0.5 }],
+  ["more fidelity than it has", "brush", "/images/edits", { prompt: "sea", image, input_fidelity: "high" }],
+  ["two images", "brush", "/images/edits", { prompt: "sea", image: [image, image] }],
   ["no image to start from", "brush", "/images/edits", { prompt: "sea" }],
   ["what is no image", "brush", "/images/edits", { prompt: "sea", image: new File(["none"], "image.png") }],
   ["an image of a model that hears", "ear", "/images/generations", { prompt: "sea" }],
@@ -145,7 +148,11 @@ test.each(ANSWERED)("%s: both answer, in the same form", async (_, model, path, 
 function post(model: string, path: string, body: object | Fields): Promise<Response> {
   const headers = { authorization: `Bearer ${KEY}` };
   const url = server().baseUrl + path;
-  if (!Object.values(body).some((value) => value instanceof File)) {
+  if (
+    !Object.values(body)
+      .flat()
+      .some((value) => value instanceof File)
+  ) {
     const json = { ...headers, "content-type": "application/json" };
     return fetch(url, { method: "POST", headers: json, body: JSON.stringify({ model, ...body }) });
   }

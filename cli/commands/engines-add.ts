@@ -87,14 +87,14 @@ async function examine({ engines, kinds }: EngineTable, id: string, env: Env) {
   const wanted = ids.map((id) => engine.nameOf(id));
   const missing = wanted.filter((name) => !found.models.includes(name));
   const lines = [
-    `${entry.url}: ${found.healthy ? "answers and says that it is well" : "does not answer, or does not say that it is well"}`,
+    `${entry.url}: ${found.problem === null ? "answers and says that it is well" : "is not as it should be"}`,
     `  version    ${found.version ?? "not told"}`,
     `  models     ${found.models.length === 0 ? "none told" : shown([...wanted.filter((name) => found.models.includes(name)), ...found.models.filter((name) => !wanted.includes(name))])}`,
     `  metrics    ${found.metrics ? "yes: its load is followed" : "no: only our own calls are counted"}`,
     `  priority   ${found.prioritySupported ? "yes: the class of a call is sent" : "no: only our own line goes by it"}`,
   ];
   const problem = !found.healthy
-    ? `The engine ${id} does not answer at ${entry.url}.`
+    ? `The engine ${id} at ${entry.url} cannot be used. ${found.problem}`
     : missing.length > 0
       ? `It does not serve ${missing.join(", ")}: --model ID=NAME says what it calls a model.`
       : null;

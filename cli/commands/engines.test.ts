@@ -141,7 +141,10 @@ test("an engine that does not answer, or does not serve the model, is not added 
   const text = readFileSync(file(), "utf8");
   const base = ["engines", "add", "none", "--kind", "vllm", "--model", MODEL];
   const gone = await run(...base, "--url", "http://127.0.0.1:1/v1");
-  expect([gone.code, gone.err]).toEqual([1, expect.stringContaining("does not answer at http://127.0.0.1:1/v1.")]);
+  expect([gone.code, gone.err]).toEqual([
+    1,
+    expect.stringContaining("at http://127.0.0.1:1/v1 cannot be used. It does not answer: "),
+  ]);
   const other = await run(...base, "--url", first.url);
   expect([other.code, other.err]).toEqual([1, expect.stringContaining(`It does not serve ${MODEL}`)]);
   const wrong = await run(...base.slice(0, -1), "no-such-model", "--url", first.url);

@@ -12,10 +12,7 @@ export interface Bounded {
  * @throws what the connection throws when it breaks off
  */
 export async function readUpTo(response: Response, bytesMax: number): Promise<Bounded> {
-  // A length beside chunks says nothing: what counts then are the chunks (RFC 9112, 6.3).
-  const { headers } = response;
-  const told = headers.has("transfer-encoding") ? null : headers.get("content-length");
-  if (told !== null && Number(told) <= bytesMax) return { bytes: await response.bytes(), whole: true };
+  if (lengthOf(response) <= bytesMax) return { bytes: await response.bytes(), whole: true };
   const parts: Uint8Array[] = [];
   let size = 0;
   // Leaving the loop hangs up.
@@ -27,12 +24,21 @@ export async function readUpTo(response: Response, bytesMax: number): Promise<Bo
   return { bytes: parts.length === 1 ? parts[0]! : Buffer.concat(parts), whole: true };
 }
 
+/** What it says that it has; NaN when it does not say. */
+function lengthOf({ headers }: Response): number {
+  const told = headers.get("content-length");
+  // A length beside chunks says nothing: what counts then are the chunks (RFC 9112, 6.3).
+  return told === null || headers.has("transfer-encoding") ? Number.NaN : Number(told);
+}
+
 /**
  * All of an answer.
  * @throws AnswerTooLong at once when it says so itself; what the connection throws when it breaks off
  */
 export async function readAll(response: Response, bytesMax: number): Promise<Uint8Array> {
-  if (Number(response.headers.get("content-length") ?? 0) > bytesMax) {
+  const length = lengthOf(response);
+  if (length <= bytesMax) return response.bytes();
+  if (length > bytesMax) {
     void response.body?.cancel().catch(() => {}); // it may have ended by itself
     throw new AnswerTooLong(bytesMax);
   }
@@ -65,9 +71,13 @@ export class AnswerTooLong extends Error {
 /** Something else than JSON has come, such as the page of a login, or of a proxy on the way. */
 export class NotJson extends Error {
   override readonly name = "NotJson";
+  /** What came, without the address. */
+  readonly came: string;
 
   constructor(response: Response, text: string, options?: ErrorOptions) {
-    super(`${whenceOf(response)} answered with ${whatCame(response, text)} instead of JSON`, options);
+    const came = whatCame(response, text);
+    super(`${whenceOf(response)} answered with ${came} instead of JSON`, options);
+    this.came = came;
   }
 }
 

@@ -62,6 +62,10 @@ const parseEdit = createParser(ImageEditRequest);
 /** @throws ApiError naming the first bad field */
 export function parseImageGeneration(body: Record<string, unknown>): ImageGenerationRequest {
   const call = parseGeneration(body);
+  if (call.strength !== undefined) {
+    const text = "'strength' says how much of an image is changed, and there is none here to start from.";
+    throw new ApiError("invalid_combination", text, { param: "strength" });
+  }
   refuseContradictions(call);
   return call;
 }

@@ -43,7 +43,9 @@ export const FEATURES = [
   "image_generation",
   "image_edits",
   "image_streaming",
+  "image_response_format",
   "transparent_background",
+  "input_fidelity",
   "diffusion",
   "embeddings",
   "detection",
@@ -99,6 +101,10 @@ export function* needsOfImage(task: ImageTask, call: ImageRequest): Generator<Ne
   if (call.seed !== undefined) yield { feature: "seed", param: "seed" };
   for (const param of ["negative_prompt", "steps", "guidance_scale", "strength"] as const) {
     if (call[param] !== undefined) yield { feature: "diffusion", param };
+  }
+  // Low is what all do that are told nothing.
+  if ("input_fidelity" in call && call.input_fidelity === "high") {
+    yield { feature: "input_fidelity", param: "input_fidelity", value: "'high'" };
   }
   if (call.background === "transparent") {
     yield { feature: "transparent_background", param: "background", value: "'transparent'" };

@@ -1,7 +1,7 @@
 // What an account may use beyond or below the row of its plan, and what a key of it may: overrides by contract replace the
 // plan's numbers, and a key can be narrowed within what its account has. Pure; counting and refusing is admission's work.
 
-import type { Model, Plan } from "../config.ts";
+import type { Model, Plan, PlanLimit } from "../config.ts";
 import { AccountsError } from "./errors.ts";
 import { shown } from "./names.ts";
 
@@ -15,11 +15,10 @@ export const LIMIT_NAMES = [
   "imagePixelsMax",
   "speechCharactersMax",
   "concurrencyMax",
-] as const satisfies (keyof Plan)[];
+] as const satisfies readonly PlanLimit[];
 
-export type LimitName = (typeof LIMIT_NAMES)[number];
 /** null: no limit. */
-export type AccountLimits = Pick<Plan, LimitName>;
+export type AccountLimits = Pick<Plan, PlanLimit>;
 export type Overrides = Readonly<Partial<AccountLimits>>;
 
 /** @throws AccountsError for anything but a positive whole number or null under a known name */

@@ -2,10 +2,10 @@
 // them too: what SDKs and frameworks look for in a 429 is in the contract's table and in docs/plans.md.
 
 import { ApiError } from "@oxbow/contract";
-import type { Model, Plan } from "../config.ts";
+import type { Model, Plan, PlanLimit } from "../config.ts";
 import { durationText } from "./headers.ts";
 import type { Refused, RuleName } from "./limits.ts";
-import { type LimitName, liftedBy, limitOf, type Measure, plansWith, type Terms } from "./terms.ts";
+import { liftedBy, limitOf, type Measure, plansWith, type Terms } from "./terms.ts";
 
 /** 0 to 1, as `Math.random`. */
 export type Random = () => number;
@@ -119,13 +119,13 @@ function withJitter(waitMs: number, random: Random): number {
 const JITTER_MS_MIN = 250;
 
 /** "the plan Free (2026) allows 60", or what the contract says instead. */
-function allows(terms: Terms, name: LimitName): string {
+function allows(terms: Terms, name: PlanLimit): string {
   const agreed = terms.caller.overrides[name] !== undefined;
   return `${agreed ? "your contract" : `the plan ${nameOf(terms.plan)}`} allows ${limitOf(terms, name)}`;
 }
 
 /** Which plan would have let it through. */
-function helpFor(terms: Terms, name: LimitName, needed: number): string {
+function helpFor(terms: Terms, name: PlanLimit, needed: number): string {
   const plan = liftedBy(terms, name, needed);
   if (!plan) return "No plan on sale allows more: ask the operator.";
   const limit = plan[name];

@@ -1,6 +1,6 @@
 // What a caller may: the row of his plan in force, his contract's numbers in place of the plan's, a trial, a narrowed key.
 
-import type { Model, Plan } from "../config.ts";
+import type { Model, Plan, PlanLimit } from "../config.ts";
 import type { Rules } from "./limits.ts";
 
 const LIMIT_NAMES = [
@@ -13,14 +13,12 @@ const LIMIT_NAMES = [
   "speechCharactersMax",
   "concurrencyMax",
 ] as const satisfies (keyof Plan)[];
-
-export type LimitName = (typeof LIMIT_NAMES)[number];
 /** null: no limit. */
-export type Limits = Record<LimitName, number | null>;
+export type Limits = Record<PlanLimit, number | null>;
 
 /** How much of something other than tokens a call brings. */
 export interface Measure {
-  limit: Extract<LimitName, "audioSecondsMax" | "imagePixelsMax" | "speechCharactersMax">;
+  limit: Extract<PlanLimit, "audioSecondsMax" | "imagePixelsMax" | "speechCharactersMax">;
   /** In the limit's own unit. */
   amount: number;
   /** The field that holds it. */
@@ -36,7 +34,7 @@ export interface Caller {
   /** Unix ms. Until then the account has all models, whatever the plan's tiers. */
   trialEndsAt: number | null;
   /** By contract, in place of the plan's numbers. */
-  overrides: Readonly<Partial<Pick<Plan, LimitName>>>;
+  overrides: Readonly<Partial<Pick<Plan, PlanLimit>>>;
   /** Of a narrowed key: only these, by id. */
   keyModels: readonly string[] | null;
   keyRequestsPerDay: number | null;
@@ -53,20 +51,25 @@ export interface Terms {
 
 /** @param at Unix ms */
 export function termsOf(caller: Caller, plans: readonly Plan[], at: number): Terms {
-  const { id, version } = caller.plan;
-  const plan = planOf(plans, id, version);
+  const plan = planOf(plans, caller.plan);
   // Neither a start nor a reload is let through without the plans that accounts have.
-  if (!plan) throw new Error(`there is no plan ${id}@${version}`);
+  if (!plan) throw new Error(`there is no plan ${caller.plan.id}@${caller.plan.version}`);
   return { caller, plan, plans, onTrial: caller.trialEndsAt !== null && at < caller.trialEndsAt };
 }
 
-function planOf(plans: readonly Plan[], id: string, version: number): Plan | undefined {
-  for (const plan of plans) if (plan.id === id && plan.version === version) return plan;
-  return undefined;
+/** By what names it, for as long as the table is the same: a caller makes many calls. */
+const known = new WeakMap<Caller["plan"], { plans: readonly Plan[]; plan: Plan | undefined }>();
+
+function planOf(plans: readonly Plan[], named: Caller["plan"]): Plan | undefined {
+  const before = known.get(named);
+  if (before?.plans === plans) return before.plan;
+  const plan = plans.find(({ id, version }) => id === named.id && version === named.version);
+  known.set(named, { plans, plan });
+  return plan;
 }
 
 /** null: none. */
-export function limitOf({ caller, plan }: Terms, name: LimitName): number | null {
+export function limitOf({ caller, plan }: Terms, name: PlanLimit): number | null {
   const agreed = caller.overrides[name];
   return agreed === undefined ? plan[name] : agreed;
 }
@@ -97,7 +100,7 @@ export function withheldBy({ caller, plan, onTrial }: Terms, model: Pick<Model, 
 }
 
 /** The cheapest plan on sale that allows `needed`, and more than now; null: only the operator can help. */
-export function liftedBy(terms: Terms, name: LimitName, needed: number): Plan | null {
+export function liftedBy(terms: Terms, name: PlanLimit, needed: number): Plan | null {
   const now = limitOf(terms, name);
   const does = (plan: Plan) => {
     const limit = plan[name];

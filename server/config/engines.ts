@@ -4,9 +4,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import engineSchema from "../../data/engines.schema.json" with { type: "json" };
-import type { EngineEntry, EngineKind, Model } from "../config.ts";
 import { checkEngines } from "./cross-checks.ts";
 import { freeze, labelOf, PROJECT, readTable } from "./data.ts";
+import type { EngineEntry, EngineKind, Model } from "./rows.ts";
 import { ConfigError, createTableReader } from "./table.ts";
 
 export interface EngineTable {

@@ -2,9 +2,9 @@
 // has the old table or the new one, never a part of each.
 
 import planSchema from "../../data/plans.schema.json" with { type: "json" };
-import type { Model, Plan } from "../config.ts";
 import { checkTiers } from "./cross-checks.ts";
 import { freeze, labelOf, readTable } from "./data.ts";
+import type { Model, Plan } from "./rows.ts";
 import { ConfigError, createTableReader } from "./table.ts";
 
 /** Names a plan in one version. */

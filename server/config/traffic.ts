@@ -4,8 +4,8 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import trafficSchema from "../../data/traffic.schema.json" with { type: "json" };
-import type { Model, TrafficTable } from "../config.ts";
 import { freeze, labelOf, PROJECT, readTable } from "./data.ts";
+import type { Model, TrafficTable } from "./rows.ts";
 import { ConfigError, createTableReader, nearest } from "./table.ts";
 
 type Known = Pick<Model, "id" | "capabilities" | "category">;

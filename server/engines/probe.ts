@@ -1,13 +1,15 @@
 // What a remote engine says about itself when it is asked: whether it is well, what it serves, how loaded it is, and
 // whether it understands priorities. Asks; what follows from the answers is the fleet's affair.
 
-import { readAll } from "@oxbow/contract";
+import { NotJson, readAll, readJson } from "@oxbow/contract";
 import type { RemoteKind } from "../config.ts";
-import type { Engine } from "./engine.ts";
+import { type Engine, EngineUnreachable } from "./engine.ts";
 import { type Metrics, readMetrics } from "./metrics.ts";
 
 export interface Found {
   healthy: boolean;
+  /** Why it is not, in a sentence that names no address. */
+  problem: string | null;
   /** Names as its server knows them. */
   models: string[];
   version: string | null;
@@ -37,23 +39,46 @@ const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
  */
 export async function probe(engine: Engine, signal: AbortSignal, wanted: readonly string[] = []): Promise<Found> {
   const { remote } = engine;
-  const [healthy, models, version, load] = await Promise.all([
-    isHealthy(engine, signal),
-    modelsOf(engine, signal),
+  const [health, list, version, load] = await Promise.all([
+    ask(engine, remote?.health ?? "/health", signal, (answer) => void answer.body?.cancel()),
+    ask(engine, "/v1/models", signal, (answer) => modelsIn(answer, remote?.impliedTag)),
     versionOf(engine, remote, signal),
     readLoad(engine, signal),
   ]);
-  const well = healthy && models !== null;
-  const prioritySupported = well && (await understandsPriority(engine, modelFor(engine, wanted, models), signal));
-  engine.learn({ prioritySupported });
-  return { healthy: well, models: models ?? [], version, metrics: load !== null, prioritySupported };
+  const problem = health.problem ?? list.problem;
+  const models = list.found ?? [];
+  const asks = problem === null && (await understandsPriority(engine, modelFor(engine, wanted, models), signal));
+  engine.learn({ prioritySupported: asks });
+  return { healthy: problem === null, problem, models, version, metrics: load !== null, prioritySupported: asks };
 }
 
-/** The quick look between probes. */
-async function isHealthy(engine: Engine, signal: AbortSignal): Promise<boolean> {
-  const answer = await engine.ask("GET", engine.remote?.health ?? "/health", signal).catch(() => null);
-  void answer?.body?.cancel();
-  return answer?.ok ?? false;
+/** What its server says at a path, or why it says nothing that could be used. */
+async function ask<T>(
+  engine: Engine,
+  path: string,
+  signal: AbortSignal,
+  read: (answer: Response) => T | Promise<T>,
+): Promise<{ found: T | null; problem: string | null }> {
+  const fail = (problem: string) => ({ found: null, problem });
+  try {
+    const answer = await engine.ask("GET", path, signal);
+    if (answer.ok) return { found: await read(answer), problem: null };
+    void answer.body?.cancel();
+    const hint = answer.status === 401 || answer.status === 403 ? " Is its key right, and named (`apiKeyEnv`)?" : "";
+    return fail(`Its ${path} answered with status ${answer.status}.${hint}`);
+  } catch (error) {
+    if (signal.aborted) return fail(`Its ${path} did not answer in time.`);
+    if (error instanceof EngineUnreachable) return fail(`It does not answer: ${sentence(error.cause)}`);
+    if (error instanceof NotJson) return fail(`Its ${path} answered with ${error.came} instead of JSON.`);
+    return fail(`Its ${path} cannot be used: ${sentence(error)}`);
+  }
+}
+
+/** The system's own word where there is one. */
+function sentence(cause: unknown): string {
+  const { code } = (cause ?? {}) as { code?: unknown };
+  if (typeof code === "string" && /^E[A-Z]+$/.test(code)) return `${code}.`;
+  return `${(cause instanceof Error ? cause.message : String(cause)).replace(/\.$/, "")}.`;
 }
 
 /** What it works on at this moment, by its own metrics. Null: it has none, or did not say. */
@@ -104,11 +129,10 @@ async function post(engine: Engine, path: string | undefined, signal: AbortSigna
   return answer?.ok ?? false;
 }
 
-/** Null: it did not answer with a list. */
-async function modelsOf(engine: Engine, signal: AbortSignal): Promise<string[] | null> {
-  const data = fieldOf(await textOf(engine, "/v1/models", signal), "data");
-  if (!Array.isArray(data)) return null;
-  const tag = engine.remote?.impliedTag;
+/** @throws Error for what is no list of models; as `readJson` */
+async function modelsIn(answer: Response, tag: string | undefined): Promise<string[]> {
+  const { data } = ((await readJson(answer, ANSWER_BYTES_MAX)) ?? {}) as { data?: unknown };
+  if (!Array.isArray(data)) throw new Error("what came is no list of models");
   return data.flatMap((model: { id?: unknown } | null) => {
     if (typeof model?.id !== "string") return [];
     return tag !== undefined && model.id.endsWith(tag) ? [model.id.slice(0, -tag.length), model.id] : [model.id];

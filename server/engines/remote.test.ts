@@ -191,6 +191,7 @@ vllm:generation_tokens_total{engine="1"} 40
     const engine = engineOf("vllm");
     expect(await probe(engine, signal)).toEqual({
       healthy: true,
+      problem: null,
       models: ["org/Theirs-7B"],
       version: "0.11.0",
       metrics: true,
@@ -241,7 +242,13 @@ vllm:generation_tokens_total{engine="1"} 40
   test("of a server that is loading, or of none, says that it is not well", async () => {
     well();
     answers.set("/health", () => new Response("", { status: 503 }));
-    const sick = { healthy: false, version: null, metrics: false, prioritySupported: false };
+    const sick = {
+      healthy: false,
+      problem: expect.any(String),
+      version: null,
+      metrics: false,
+      prioritySupported: false,
+    };
     expect(await probe(engineOf("llama-server"), signal)).toMatchObject({ ...sick, models: ["org/Theirs-7B"] });
     const nobody = engineOf("vllm", { url: "http://127.0.0.1:1/v1" });
     expect(await probe(nobody, signal)).toEqual({ ...sick, models: [] });
@@ -267,6 +274,26 @@ vllm:generation_tokens_total{engine="1"} 40
     expect([await sleep(without, signal), await isAsleep(without, signal)]).toEqual([false, null]);
   });
 
+  test("that is not well says what is wrong, without its address", async () => {
+    const said = async (list: () => Response, kind = "openai") => {
+      answers.set("/v1/models", list);
+      return (await probe(engineOf(kind), signal)).problem;
+    };
+    const page = "<html><head><title>Sign in</title></head></html>";
+    const html = { headers: { "content-type": "text/html" } };
+    expect(await said(() => Response.json({ data: [] }))).toBeNull();
+    expect(await said(() => new Response("", { status: 401 }))).toBe(
+      "Its /v1/models answered with status 401. Is its key right, and named (`apiKeyEnv`)?",
+    );
+    expect(await said(() => new Response(page, html))).toBe(
+      "Its /v1/models answered with text/html, a page titled 'Sign in', instead of JSON.",
+    );
+    expect(await said(() => Response.json([]))).toBe("Its /v1/models cannot be used: what came is no list of models.");
+    expect(await said(() => Response.json({ data: [] }), "vllm")).toBe("Its /health answered with status 404.");
+    const nobody = await probe(engineOf("openai", { url: "http://127.0.0.1:1/v1" }), signal);
+    expect(nobody.problem).toBe("It does not answer: ECONNREFUSED.");
+  });
+
   test("is hung up on where it says more of itself than anybody could mean to", async () => {
     let open = 0;
     const endless = () => {
@@ -287,7 +314,14 @@ vllm:generation_tokens_total{engine="1"} 40
     const engine = engineOf("vllm");
     const seen = [probe(engine, signal), isAsleep(engine, signal), engine.count!(CHAT, bytes(call), signal)];
     expect(await Promise.all(seen)).toEqual([
-      { healthy: false, models: [], version: null, metrics: false, prioritySupported: false },
+      {
+        healthy: false,
+        problem: "Its /health answered with status 404.",
+        models: [],
+        version: null,
+        metrics: false,
+        prioritySupported: false,
+      },
       null,
       null,
     ]);

@@ -106,7 +106,7 @@ export function createRemote(entry: EngineEntry, options: RemoteOptions): Host {
     const signal = AbortSignal.any([end.signal, AbortSignal.timeout(PROBE_MS_MAX)]);
     const ids = models.map((model) => model.id);
     const found = await probe(engine, signal, ids);
-    if (!found.healthy) return "It does not answer, or does not say that it is well.";
+    if (found.problem !== null) return found.problem;
     const { version, metrics, prioritySupported } = found;
     told = { version, models: found.models.length, metrics, prioritySupported };
     asleep =

@@ -63,7 +63,13 @@ const OF_SOUND: ReadonlySet<string> = new Set<Feature>([
   "speech_stream",
   "custom_voices",
 ]);
-const OF_IMAGES: ReadonlySet<string> = new Set<Feature>(["image_streaming", "transparent_background", "diffusion"]);
+const OF_IMAGES: ReadonlySet<string> = new Set<Feature>([
+  "image_streaming",
+  "image_response_format",
+  "transparent_background",
+  "input_fidelity",
+  "diffusion",
+]);
 
 function categoriesOf(feature: string): readonly Model["category"][] {
   if (OF_SOUND.has(feature)) return ["audio"];

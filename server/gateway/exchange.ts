@@ -91,8 +91,11 @@ function createRecord(id: string, request: Request): RequestRecord {
     tokensOut: 0,
     retries: 0,
     clientRetry: Number(request.headers.get("x-stainless-retry-count")) > 0,
+    dropped: NOTHING,
   };
 }
+
+const NOTHING: readonly string[] = [];
 
 /** The fields of every answer, with `more` on top. */
 export function answerHeaders(exchange: Exchange, more: Record<string, string>): Record<string, string> {
@@ -127,6 +130,7 @@ const EXPOSED = [
   "x-oxbow-units",
   "x-oxbow-max-tokens-clamped",
   "idempotent-replayed",
+  "x-oxbow-answer-kept",
   "x-ratelimit-limit-requests",
   "x-ratelimit-remaining-requests",
   "x-ratelimit-reset-requests",

@@ -2,6 +2,7 @@
 // and a length beyond the plan's.
 
 import type { Model } from "../config.ts";
+import type { RequestRecord } from "../metrics/metrics.ts";
 
 /**
  * Fields by which engines and routers let a caller jump the line or reach inside. Ours to send, never a client's, whatever
@@ -25,4 +26,12 @@ export function bytesFor(
   const sent: Record<string, unknown> = { ...body, model: model.id, ...instead };
   for (const name of hidden) delete sent[name];
   return new TextEncoder().encode(JSON.stringify(sent));
+}
+
+/** Notes which of these fields the body has: they are not sent on. */
+export function noteDropped(record: RequestRecord, body: Record<string, unknown>, names: readonly string[]): void {
+  for (const name of names) {
+    if (body[name] === undefined || record.dropped.includes(name)) continue;
+    record.dropped = [...record.dropped, name];
+  }
 }

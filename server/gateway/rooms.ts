@@ -1,7 +1,6 @@
 // What the gateway needs of the other rooms, and its settings. main.ts builds the rooms and hands them in.
 
-import type { UsageLimits, UsageToday } from "@oxbow/contract";
-import type { Accounts, Caller } from "../accounts/accounts.ts";
+import type { Accounts } from "../accounts/accounts.ts";
 import type { Admission } from "../admission/admission.ts";
 import type { Limits } from "../config.ts";
 import type { Engine, Fleet, Outcome } from "../fleet/fleet.ts";
@@ -17,14 +16,11 @@ import type { Pulse } from "./pulse.ts";
 
 export interface Rooms {
   accounts: Pick<Accounts, "identify">;
-  admission: Pick<Admission<Engine, Outcome>, "admit" | "allows" | "headers" | "queues">;
+  admission: Pick<Admission<Engine, Outcome>, "admit" | "allows" | "headers" | "limitsOf" | "queues" | "state">;
   fleet: Pick<Fleet, "engines" | "serves" | "signs" | "states" | "ready">;
-  ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy">;
+  ledger: Pick<Ledger, "reserve" | "settle" | "void" | "findAnswer" | "healthy" | "day" | "settled">;
   media: Pick<Media, "fetch" | "image" | "audio" | "sniff" | "blobs">;
   usage: Ledger["usage"];
-  /** How the quota of the caller's day stands. */
-  usageToday: (caller: Caller) => Omit<UsageToday, "resets_at">;
-  usageLimits: (caller: Caller) => Omit<UsageLimits, "plan">;
   metrics: MetricsPage;
   traffic: Pick<Traffic, "sideOf" | "begun">;
   traces: Pick<Traces, "begin">;
@@ -32,6 +28,8 @@ export interface Rooms {
   observe: (record: RequestRecord) => void;
   /** What callers know this server by, without a path; null: as they reach it. */
   publicUrl: string | null;
+  /** What it listens on, without a path. */
+  ownUrl: () => string;
   catalogue: Catalogue;
   /** Of open streams. */
   pulse: Pulse;

@@ -27,4 +27,5 @@ export const RECORD: RequestRecord = {
   tokensOut: 11,
   retries: 0,
   clientRetry: false,
+  dropped: [],
 };

@@ -43,4 +43,6 @@ export interface RequestRecord {
   retries: number;
   /** The SDK says that it has asked before. */
   clientRetry: boolean;
+  /** Fields of the body that were not sent on: names out of our own tables, each once. */
+  dropped: readonly string[];
 }

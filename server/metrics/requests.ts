@@ -33,6 +33,8 @@ export function createRequestMetrics() {
     code: record.code === "" ? "" : "other",
     outcome: "",
   });
+  /** By field: no more than our tables name. */
+  const dropped = new Map<string, number>();
   const rows = createRows(ROWS_MAX, keyOf, make, rest);
 
   function make(record: RequestRecord): Row {
@@ -56,6 +58,7 @@ export function createRequestMetrics() {
       row.tokensOut += record.tokensOut;
       row.retries += record.retries;
       if (record.clientRetry) row.clientRetries++;
+      for (const field of record.dropped) dropped.set(field, (dropped.get(field) ?? 0) + 1);
       if (row.times !== null) addTimes(row.times, record);
     },
 
@@ -79,6 +82,9 @@ export function createRequestMetrics() {
           ({ labels }) => ({ model: labels.model! }),
           "retries",
         ),
+      ),
+      counter("oxbow_fields_dropped_total", "Requests with a field that no engine, or not theirs, is given.", () =>
+        [...dropped].map(([field, value]) => ({ labels: { field }, value })),
       ),
       ...times.families(),
     ],

@@ -315,6 +315,8 @@ test("the list says what belongs to whom; what is removed frees its bytes and no
   ]);
   expect(weights.remove("org/gguf:q8_0")).toBe(50_000);
   expect(weights.pathOf("my-model")).toEndWith("m-Q4_K_M.gguf");
+  // A file beside it is not another program's because this one was never pulled.
+  expect(() => weights.remove("org/gguf:q8_0")).toThrow("Nothing of org/gguf:q8_0");
   expect(weights.remove("my-model")).toBe(LARGE.length);
   expect(existsSync(cacheOf("org/gguf"))).toBeFalse();
   expect(weights.pathOf("my-model", "safetensors")).not.toBeNull();

@@ -104,9 +104,11 @@ export function createWeights({ home, env, models, stallMsMax, clock = realClock
       const sets = setsOf(name);
       if (sets.length > 0) return removeSets(cache, notes, sets);
       const there = listCache(cache, notes, models).some((each) => each.repository === repository);
-      const text = there
-        ? `Oxbow did not pull ${name}, another program did. --all removes all of ${repository} from the shared cache.`
-        : `Nothing of ${name} is in the cache (${cache}).`;
+      const ours = notes.all().some((note) => note.repository === repository);
+      const text =
+        there && !ours
+          ? `Oxbow did not pull ${name}, another program did. --all removes all of ${repository} from the shared cache.`
+          : `Nothing of ${name} is in the cache (${cache}).`;
       throw new WeightsError("unknown", text);
     },
   };

@@ -55,6 +55,7 @@ for (const {
     const found = await probe(engine, AbortSignal.timeout(10_000));
     expect(found).toEqual({
       healthy: true,
+      problem: null,
       models: expect.arrayContaining([name]),
       version: row.remote!.version ? expect.any(String) : null,
       metrics: row.remote!.metrics !== undefined,

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { sseEvent } from "@oxbow/contract";
 import { openUsage } from "../../server/ledger/ledger.ts";
 import { eventually, KEY, type RunningServer, startServer } from "../harness.ts";
+import { type ScrapedFamily, scrape } from "../scrape.ts";
 import { dataFor, THEIR_NAME } from "./remote.ts";
 
 interface Seen {
@@ -93,6 +94,18 @@ test("no header field of a caller reaches an engine, and no private field of the
     cache_salt: expect.stringMatching(/^[0-9a-f]{32}$/),
     priority: expect.any(Number),
   });
+  // Which ones they were is counted, by the names of our tables and no others.
+  expect((await post({ priority: 1, my_secret_field: "x" })).status).toBe(200);
+  const dropped = (found: ScrapedFamily[]) =>
+    Object.fromEntries(
+      found.flatMap(({ samples }) =>
+        samples.flatMap(({ name, labels, value }) =>
+          name === "oxbow_fields_dropped_total" ? [[labels.field, value]] : [],
+        ),
+      ),
+    );
+  const counts = { priority: 2, nvext: 1, cache_salt: 1, kv_transfer_params: 1, prompt_embeds: 1 };
+  await eventually(async () => Bun.deepEquals(dropped(await scrape(server.port)), counts), "the fields are counted");
 });
 
 test("an engine hears within a second that its caller has hung up: before an answer, of a whole one, in a stream", async () => {

@@ -31,7 +31,7 @@ def session(part):
 
 
 def run(graph, outputs, **feeds):
-    types = {"tensor(int64)": numpy.int64, "tensor(int32)": numpy.int32, "tensor(float)": numpy.float32}
+    types = {"tensor(int64)": numpy.int64, "tensor(int32)": numpy.int32, "tensor(float)": numpy.float32, "tensor(float16)": numpy.float16}
     return graph.run(outputs, {each.name: numpy.asarray(feeds[each.name]).astype(types[each.type]) for each in graph.get_inputs()})
 
 
@@ -128,12 +128,17 @@ def paint(call):
     noise = draw(int(numpy.prod(shape))).reshape(shape)
     sigmas = numpy.append(numpy.interp(timesteps, numpy.arange(count), numpy.sqrt((1 - alphas) / alphas)), 0)
 
-    first, clean = 0, None
+    first, clean, painted = 0, None, None
+    if "mask" in call:
+        # Transparent is painted anew; of a latent pixel all, when any of it is.
+        alpha = numpy.asarray(Image.open(io.BytesIO(base64.b64decode(call["mask"]))).convert("RGBA"))[:, :, 3]
+        shown = alpha < 128
+        painted = shown.reshape(height // 8, 8, width // 8, 8).any(axis=(1, 3))
     if "image" in call:
         picture = numpy.asarray(Image.open(io.BytesIO(base64.b64decode(call["image"]))).convert("RGB"), dtype=numpy.float64)
         sample = (picture / 127.5 - 1).transpose(2, 0, 1)[None]
         clean = run(graphs["vae_encoder"], None, sample=sample)[0][:, :4].astype(numpy.float64) * SCALING
-        first = steps - int(steps * call["strength"])
+        first = steps - int(steps * call.get("strength", 1))
 
     def ask(image, timestep):
         feeds = {"sample": numpy.repeat(image, 2 if both else 1, axis=0), "timestep": [timestep], "encoder_hidden_states": hidden}
@@ -155,6 +160,9 @@ def paint(call):
             image = guess * scaled / numpy.sqrt(scaled**2 + 0.25) + image * 0.25 / (scaled**2 + 0.25)
             if index + 1 < steps:
                 image = at(index + 1)[0] * image + at(index + 1)[1] * draw(noise.size).reshape(shape)
+            if painted is not None:
+                before = clean if index + 1 == steps else at(index + 1)[0] * clean + at(index + 1)[1] * noise
+                image = numpy.where(painted, image, before)
     else:
         start = numpy.sqrt(sigmas[0] ** 2 + 1) if scheduler["timestep_spacing"] == "leading" else sigmas[0]
         image = noise * start if clean is None else clean + noise * sigmas[first]
@@ -164,9 +172,14 @@ def paint(call):
             # The slope of the probability-flow equation: the noise itself, or what a velocity says of it.
             slope = said if not velocity else (said + sigma / numpy.sqrt(sigma**2 + 1) * image) / numpy.sqrt(sigma**2 + 1)
             image = image + slope * (sigmas[index + 1] - sigma)
+            if painted is not None:
+                image = numpy.where(painted, image, clean + sigmas[index + 1] * noise)
 
-    (picture,) = run(graphs["vae_decoder"], None, latent_sample=image / SCALING)
-    pixels = numpy.clip(picture[0].transpose(1, 2, 0) / 2 + 0.5, 0, 1) * 255
+    (decoded,) = run(graphs["vae_decoder"], None, latent_sample=image / SCALING)
+    pixels = numpy.clip(decoded[0].astype(numpy.float64).transpose(1, 2, 0) / 2 + 0.5, 0, 1) * 255
+    if painted is not None:
+        # What was not to be changed is what it was.
+        pixels = numpy.where(shown[:, :, None], pixels, picture)
     return {"pixels": numpy.round(pixels).astype(int).flatten().tolist(), "tokens": len(tokenizers[0](call["prompt"])[1])}
 
 

@@ -33,6 +33,23 @@ test("a slot that shares only a template's first words is not taken from its con
   expect(choosePlace(slots, other, NEVER).slot.id).toBe(1);
 });
 
+test("a short prompt does not take a long conversation's slot for its first words, and gets a copy of them when that saves enough", () => {
+  const system = Array.from({ length: 80 }, (_, i) => i);
+  const conversation = [...system, ...Array.from({ length: 900 }, (_, i) => 1_000 + i)];
+  const slots = slotsWith([conversation, []]);
+  slots[0]!.usedAt = 1;
+  const short = prompt(...system, 7, 8);
+  expect(choosePlace(slots, short, NEVER)).toMatchObject({ slot: { id: 1 }, reused: 0, copyFrom: null });
+  expect(choosePlace(slots, short, 64)).toMatchObject({ slot: { id: 1 }, reused: 80, copyFrom: { id: 0 } });
+  // The next turn of the conversation, and the same turn again, are its own.
+  expect(choosePlace(slots, prompt(...conversation, 7), NEVER)).toMatchObject({ slot: { id: 0 }, reused: 980 });
+  expect(choosePlace(slots, prompt(...conversation.slice(0, 90)), NEVER)).toMatchObject({
+    slot: { id: 0 },
+    reused: 89,
+  });
+  expect(choosePlace(slotsWith([conversation]), short, 64)).toMatchObject({ slot: { id: 0 }, copyFrom: null });
+});
+
 test("a busy slot's memory is copied when that saves enough", () => {
   const held = Array.from({ length: 100 }, (_, i) => i);
   const slots = slotsWith([held, [], []], [0]);

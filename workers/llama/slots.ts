@@ -24,7 +24,7 @@ export type Place<Run> =
 /**
  * The best place for a prompt among `slots`, at least one of which is free. Decides in this order:
  *  1. another slot, busy or not, holds so much more of the prompt than any free one that copying pays: copy it;
- *  2. a free slot holds a good part of the prompt: that one;
+ *  2. a free slot holds all of the prompt, or a good part of it and would not lose more than it gives: that one;
  *  3. a free slot beside a busy one, so that the busy ones stay in a row: the engine decodes a row of sequences in one
  *     go, and one after the other where there are gaps. Among several, the one left longest ago.
  *
@@ -45,7 +45,13 @@ export function choosePlace<Run>(slots: Slot<Run>[], prompt: Uint32Array, copyMi
   if (any && inAny - inFree >= copyMin) {
     return { slot: quietSlot(slots, any), reused: inAny, copyFrom: any }; // 1
   }
-  if (free && inFree * GOOD_PART >= most) return { slot: free, reused: inFree, copyFrom: null }; // 2
+  if (free && inFree * GOOD_PART >= most) {
+    // A short prompt that begins as a long conversation does is no turn of it, and would drop the rest of it.
+    const loses = inFree === most ? 0 : free.cache.length - inFree;
+    if (loses <= inFree) return { slot: free, reused: inFree, copyFrom: null }; // 2
+    const other = quietSlot(slots, free);
+    if (inFree >= copyMin) return { slot: other, reused: inFree, copyFrom: other === free ? null : free };
+  }
   const slot = quietSlot(slots, null); // 3
   return { slot, reused: commonPrefix(slot.cache, prompt, most), copyFrom: null };
 }

@@ -1,12 +1,13 @@
 // The worker on a generated model of speech, over its socket: texts in, sound out.
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { type ErrorBody, SPEECH_FORMATS, SPEECH_TYPES } from "@oxbow/contract";
 import { writeKokoro } from "../../models/fixtures/kokoro.ts";
 import { needTools, probe } from "../../test/recordings.ts";
 import { startWorker, type TestWorker, temporaryDirectory } from "./testing.ts";
 
+setDefaultTimeout(60_000);
 const scratch = temporaryDirectory();
 let worker: TestWorker;
 
@@ -47,6 +48,15 @@ describe("speech", () => {
     expect(await of("af_heart")).toEqual(await of("af_heart"));
     expect(await of("heart")).toEqual(await of("af_heart"));
     expect(await of("am_echo")).not.toEqual(await of("af_heart"));
+  });
+
+  test("does not end at a control character", async () => {
+    for (const voice of ["af_heart", "ff_siwis"]) {
+      const whole = await samplesOf({ voice, input: "Hello world and all." });
+      for (const mark of ["\u0000", "\u0001", "\u001b", "\u007f"]) {
+        expect(await samplesOf({ voice, input: `${mark}Hello world${mark} and all.` })).toBe(whole);
+      }
+    }
   });
 
   test("comes in every format, as long as it is", async () => {

@@ -32,6 +32,7 @@ const LACKING: ReadonlySet<string> = new Set([
   "chunking",
   "keywords",
   "custom_voices",
+  "input_fidelity",
 ]);
 /** What it does for models that can. */
 const OF_MODEL: ReadonlySet<string> = new Set([

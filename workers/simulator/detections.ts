@@ -14,8 +14,8 @@ import {
 } from "@oxbow/contract";
 import type { Ask } from "./ask.ts";
 import { measure } from "./media.ts";
-import { wait } from "./pace.ts";
 import { createRandom, type Random } from "./random.ts";
+import { type Answer, respond } from "./respond.ts";
 
 /** For models of which nobody has said what they know. */
 const CLASSES = ["person", "car", "dog"];
@@ -34,28 +34,31 @@ export async function detections({ body, model, engine, simulation, signal }: As
   const size = measure(bytes);
   if (!size) throw new ApiError("image_parse_error", "The image could not be decoded.", { param: "image" });
   const job = await engine.admit({ model, prompts: [], tokensMax: undefined, body, simulation, signal });
-  try {
-    if (job.firstMs > 0) await wait(job.firstMs, job.signal);
-    const { width, height } = size;
-    const seed = Number(Bun.hash(bytes) % 0x1_0000_0000n);
-    const data = objectsIn(width, height, known, createRandom(seed))
-      .filter(({ label, score }) => {
+  const { width, height } = size;
+  const answer: Answer = {
+    stream: false,
+    steps: 1,
+    events: () => [],
+    whole(): DetectionAnswer {
+      const seed = Number(Bun.hash(bytes) % 0x1_0000_0000n);
+      const found = objectsIn(width, height, known, createRandom(seed)).filter(({ label, score }) => {
         return score >= (call.threshold ?? THRESHOLD_DEFAULT) && (wanted?.includes(known.indexOf(label)) ?? true);
-      })
-      .slice(0, call.max_detections ?? DETECTIONS_DEFAULT);
-    const answer: DetectionAnswer = {
-      id: newId("det_"),
-      object: "image.detections",
-      created: unixSeconds(),
-      model: model.id,
-      image: { width, height },
-      data,
-      usage: { images: 1, pixels: width * height },
-    };
-    return new Response(JSON.stringify(answer), { headers: { "content-type": "application/json" } });
-  } finally {
-    job.end("stop", 0);
-  }
+      });
+      return {
+        id: newId("det_"),
+        object: "image.detections",
+        created: unixSeconds(),
+        model: model.id,
+        image: { width, height },
+        data: found.slice(0, call.max_detections ?? DETECTIONS_DEFAULT),
+        usage: { images: 1, pixels: width * height },
+      };
+    },
+    finish: "stop",
+    usage: { prompt_tokens: 0, completion_tokens: 0 },
+    wantsUsage: false,
+  };
+  return respond(answer, job, simulation.fault ?? null);
 }
 
 /** The best first: scores fall from 0.95 on. */

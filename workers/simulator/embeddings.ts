@@ -13,8 +13,8 @@ import {
   shorten,
 } from "@oxbow/contract";
 import type { Ask } from "./ask.ts";
-import { wait } from "./pace.ts";
 import { createRandom, hashNumbers, hashText } from "./random.ts";
+import { type Answer, respond, Written } from "./respond.ts";
 import { decode, encode, isToken } from "./tokenizer.ts";
 
 /** For models whose length nobody has published. */
@@ -37,15 +37,20 @@ export async function embeddings({ body, model, engine, simulation, signal }: As
   // A text may fill the context: nothing is written behind it.
   const roomy = { id: model.id, contextTokens: model.contextTokens + 1 };
   const job = await engine.admit({ model: roomy, prompts: texts, tokensMax: 1, body, simulation, signal });
-  try {
-    if (job.firstMs > 0) await wait(job.firstMs, job.signal);
-    const dimensions = model.dimensions ?? DIMENSIONS;
-    const vectors = texts.map((tokens) => shorten(vectorOf(tokens, dimensions), call.dimensions ?? dimensions));
-    const answer = embeddingAnswer(model.id, vectors, call.encoding_format ?? "float", job.promptTokens);
-    return new Response(answer, { headers: { "content-type": "application/json" } });
-  } finally {
-    job.end("stop", 0);
-  }
+  const dimensions = model.dimensions ?? DIMENSIONS;
+  const answer: Answer = {
+    stream: false,
+    steps: 1,
+    events: () => [],
+    whole() {
+      const vectors = texts.map((tokens) => shorten(vectorOf(tokens, dimensions), call.dimensions ?? dimensions));
+      return new Written(embeddingAnswer(model.id, vectors, call.encoding_format ?? "float", job.promptTokens));
+    },
+    finish: "stop",
+    usage: { prompt_tokens: job.promptTokens, completion_tokens: 0 },
+    wantsUsage: false,
+  };
+  return respond(answer, job, simulation.fault ?? null);
 }
 
 /** The inputs in tokens, with none added. @throws ApiError for what is no token */

@@ -52,14 +52,16 @@ export type Simulation = Static<typeof SimulationShape>;
 const parseAsked = createParser(Type.Object({ x_simulate: Type.Optional(SimulationShape) }));
 
 /**
- * What a call asks of the simulator itself: header `x-simulate` (JSON), or body field `x_simulate` (an object) where a
- * client cannot set headers, or the fault that the model's name stands for, or what all calls get.
+ * What a call asks of the simulator itself: header `x-simulate` (JSON), or body field `x_simulate` (an object, or JSON in
+ * a form) where a client cannot set headers, or the fault that the model's name stands for, or what all calls get.
  *
  * @throws ApiError naming the bad field
  */
 export function simulationOf(body: Record<string, unknown>, headers: Headers, ofAll: Simulation = {}): Simulation {
   const header = headers.get("x-simulate");
-  const asked = header === null ? body.x_simulate : parseJsonObject(new TextEncoder().encode(header));
+  // A header is text, and so is a field of a form.
+  const text = header ?? (typeof body.x_simulate === "string" ? body.x_simulate : null);
+  const asked = text === null ? body.x_simulate : parseJsonObject(new TextEncoder().encode(text));
   const ofModel = { ...ofAll, ...faultOfModel(body.model) };
   if (asked === undefined && !ofModel.fault) return ofModel;
   const simulation = { ...ofModel, ...parseAsked({ x_simulate: asked }).x_simulate };

@@ -12,7 +12,6 @@ import {
   parseTranslationForm,
   recordingOf,
   refuseNeeds,
-  SSE_HEADERS,
   type Transcript,
   type TranscriptionRequest,
   type TranscriptWord,
@@ -20,9 +19,7 @@ import {
   writeTranscript,
 } from "@oxbow/contract";
 import { type Ask, featuresOf } from "./ask.ts";
-import { createBody } from "./body.ts";
-import { withFault } from "./faults.ts";
-import { wait } from "./pace.ts";
+import { type Answer, respond, Written } from "./respond.ts";
 import { encode } from "./tokenizer.ts";
 
 const WORDS =
@@ -53,15 +50,6 @@ export async function hear({ form, path, model, engine, simulation, signal }: He
   const unlimited = { id: model.id, contextTokens: Number.MAX_SAFE_INTEGER };
   const job = await engine.admit({ model: unlimited, prompts: [], tokensMax: 1, body: {}, simulation, signal });
   const output = encode(transcript.text).length;
-  if (!call.stream) {
-    try {
-      await wait(job.firstMs + job.betweenMs * output, job.signal);
-      const { body, contentType } = writeTranscript(transcript, call.response_format ?? "json", granularitiesOf(call));
-      return new Response(body, { headers: { "content-type": contentType } });
-    } finally {
-      job.end("stop", output);
-    }
-  }
   const counts = {
     text: encode(call.prompt ?? "").length,
     audio: Math.ceil(seconds * AUDIO_TOKENS_PER_SECOND),
@@ -72,16 +60,21 @@ export async function hear({ form, path, model, engine, simulation, signal }: He
     for (const word of words) yield transcriptEvents.delta(word);
     yield transcriptEvents.done(transcript.text, counts);
   }
-  const { fault } = simulation;
-  const body = createBody(fault ? withFault(events(), words.length, fault) : events(), {
-    firstMs: job.firstMs,
-    betweenMs: job.betweenMs,
-    steps: words.length,
-    signal: job.signal,
-    onAbort: () => "",
-    onEnd: (error) => job.end(error === undefined ? "stop" : "error", output),
-  });
-  return new Response(body, { headers: SSE_HEADERS });
+  const answer: Answer = {
+    stream: call.stream ?? false,
+    steps: call.stream ? words.length : output,
+    events,
+    whole() {
+      const format = call.response_format ?? "json";
+      const { body, contentType } = writeTranscript(transcript, format, granularitiesOf(call));
+      return new Written(body, contentType);
+    },
+    end: "",
+    finish: "stop",
+    usage: { prompt_tokens: counts.text + counts.audio, completion_tokens: output },
+    wantsUsage: false,
+  };
+  return respond(answer, job, simulation.fault ?? null);
 }
 
 function granularitiesOf(call: TranscriptionRequest) {

@@ -21,13 +21,25 @@ export interface Answer {
   steps: number;
   /** Events of a stream, one piece per step, then the last ones; without their end. */
   events(): Iterable<string>;
-  whole(): object;
+  /** What is written as JSON, or a text of another type. */
+  whole(): object | Written;
   /** What ends a stream behind its events; absent: `[DONE]`. */
   end?: string;
   finish: string;
   usage: TokenCounts;
   /** Whether a stream tells its usage behind `[DONE]`. */
   wantsUsage: boolean;
+}
+
+/** An answer in its own words. */
+export class Written {
+  readonly text: string;
+  readonly contentType: string;
+
+  constructor(text: string, contentType = "application/json") {
+    this.text = text;
+    this.contentType = contentType;
+  }
 }
 
 /** @throws ApiError for a fault that a whole answer cannot hold; the signal's reason on hang-up */
@@ -72,19 +84,21 @@ function* toDone(answer: Answer): Generator<string> {
 async function whole(answer: Answer, job: Job, fault: Fault | null): Promise<Response> {
   const ms = job.firstMs + job.betweenMs * Math.max(0, answer.steps - 1);
   if (ms > 0) await wait(ms, job.signal);
-  const text = JSON.stringify(answer.whole());
+  const made = answer.whole();
+  const { text, contentType } = made instanceof Written ? made : new Written(JSON.stringify(made));
+  const headers = { "content-type": contentType };
   switch (fault?.kind) {
     case "interrupt":
       throw new ApiError("engine_failed", "The engine failed in the middle of the answer. (simulated)");
     case "stall":
       return await waitForever(job.signal);
     case "garbage":
-      return new Response(text.slice(0, text.length / 2), { headers: JSON_HEADERS });
+      return new Response(text.slice(0, text.length / 2), { headers });
     case "reset":
-      return new Response(cutBody(text, fault.atByte ?? Math.floor(text.length / 2), job), { headers: JSON_HEADERS });
+      return new Response(cutBody(text, fault.atByte ?? Math.floor(text.length / 2), job), { headers });
   }
   job.end(answer.finish, answer.usage.completion_tokens);
-  return new Response(text, { headers: JSON_HEADERS });
+  return new Response(text, { headers });
 }
 
 function cutBody(text: string, bytes: number, job: Job): ReadableStream<Uint8Array> {

@@ -103,7 +103,8 @@ export function createSimulator(config: WorkerConfig): Handler {
   async function listen(request: Request): Promise<Response> {
     const form = await readWrittenForm(request);
     const name = form.fields.get("model")?.[0] ?? "";
-    const simulation = simulationOf({ model: name }, request.headers, ofAll);
+    const asked = { model: name, x_simulate: form.fields.get("x_simulate")?.[0] };
+    const simulation = simulationOf(asked, request.headers, ofAll);
     const failure = await failureOf(simulation, request.signal);
     if (failure) return failure;
     const { pathname: path } = new URL(request.url);

@@ -14,7 +14,7 @@ import {
 } from "@oxbow/contract";
 import { type Ask, featuresOf } from "./ask.ts";
 import { createBody } from "./body.ts";
-import { Cut, type Piece, STALL } from "./faults.ts";
+import { Cut, type Fault, type Piece, STALL, withFault } from "./faults.ts";
 import { hashNumbers } from "./random.ts";
 
 /** Of a calm speaker. */
@@ -40,17 +40,19 @@ export async function speak({ body, model, engine, simulation, signal }: Ask): P
     throw error;
   }
   const isEvents = call.stream_format === "sse";
-  function* parts(): Generator<Piece> {
-    const { fault } = simulation;
-    const after = fault?.afterTokens ?? 1;
-    for (const [index, piece] of pieces.entries()) {
-      if (fault?.kind === "stall" && index >= after) yield STALL;
-      if (fault && index >= after) throw new Cut();
-      yield isEvents ? speechEvents.delta(piece) : piece;
-    }
-    if (isEvents) yield speechEvents.done(characters, pieces.length);
+  const headers = isEvents ? SSE_HEADERS : { "content-type": SPEECH_TYPES[format] };
+  const { fault } = simulation;
+  if (fault?.kind === "empty") {
+    job.end("error", 0);
+    return new Response(null, { headers });
   }
-  const content = createBody(parts(), {
+  function* events(): Generator<string> {
+    for (const piece of pieces) yield speechEvents.delta(piece);
+    yield speechEvents.done(characters, pieces.length);
+  }
+  const sound = () => (fault ? brokenOff(pieces, fault) : pieces.values());
+  const told = () => (fault ? withFault(events(), pieces.length, fault) : events());
+  const content = createBody(isEvents ? told() : sound(), {
     firstMs: job.firstMs,
     betweenMs: job.betweenMs,
     steps: pieces.length,
@@ -58,7 +60,14 @@ export async function speak({ body, model, engine, simulation, signal }: Ask): P
     onAbort: () => "",
     onEnd: (error) => job.end(error === undefined ? "stop" : "error", pieces.length),
   });
-  return new Response(content, { headers: isEvents ? SSE_HEADERS : { "content-type": SPEECH_TYPES[format] } });
+  return new Response(content, { headers });
+}
+
+/** Sound in which an error cannot be said: it stops, and the connection with it, unless that is what was asked for. */
+function* brokenOff(pieces: readonly Uint8Array[], fault: Fault): Generator<Piece> {
+  yield* pieces.slice(0, fault.afterTokens ?? 1);
+  if (fault.kind === "stall") yield STALL;
+  throw new Cut();
 }
 
 /** Soft at both ends: a tone that is cut clicks. */

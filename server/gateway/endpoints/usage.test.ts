@@ -17,14 +17,14 @@ const KEY = "sk-a-key-of-the-operators-own-choosing";
 const DONE = { outcome: "complete", tokensIn: 10, tokensOut: 5, waitedMs: 1, firstTokenMs: 2, durationMs: 3 } as const;
 
 const LIMITS = {
-  requests_per_day: 50,
-  requests_per_minute: null,
-  input_tokens_max: 2048,
-  output_tokens_max: null,
-  audio_seconds_max: 600,
-  image_pixels_max: 4_194_304,
-  speech_characters_max: 1000,
-  concurrency_max: 1,
+  requestsPerDay: 50,
+  requestsPerMinute: null,
+  inputTokensMax: 2048,
+  outputTokensMax: null,
+  audioSecondsMax: 600,
+  imagePixelsMax: 4_194_304,
+  speechCharactersMax: 1000,
+  concurrencyMax: 1,
 };
 
 let ledger: Ledger;
@@ -45,16 +45,13 @@ beforeAll(async () => {
     traces: { begin: () => null },
     traffic: { sideOf: () => null, begun: () => null },
     accounts,
-    admission: { headers: () => ({}) } as unknown as GatewayOptions["admission"],
+    admission: {
+      headers: () => ({}),
+      state: () => ({ requestsPerDay: { limit: 50, remaining: 44 }, unitsInFlight: 2 }),
+      limitsOf: () => LIMITS,
+    } as unknown as GatewayOptions["admission"],
+    ledger,
     usage: ledger.usage,
-    usageToday: ({ accountId }) => ({
-      day: DAY,
-      used: ledger.settled(accountId, DAY),
-      in_flight: 2,
-      limit: 50,
-      remaining: 44,
-    }),
-    usageLimits: () => LIMITS,
     models: [],
     memoryBytes: 0,
     limits: {} as GatewayOptions["limits"],
@@ -122,7 +119,17 @@ test("the caller's own requests, newest first, by pages without gaps", async () 
 
 test("what holds for the account comes with every answer", async () => {
   for (const query of ["", "?group=day"]) {
-    expect((await get(query)).body.limits).toEqual({ plan: "free@2026", ...LIMITS });
+    expect((await get(query)).body.limits).toEqual({
+      plan: "free@2026",
+      requests_per_day: 50,
+      requests_per_minute: null,
+      input_tokens_max: 2048,
+      output_tokens_max: null,
+      audio_seconds_max: 600,
+      image_pixels_max: 4_194_304,
+      speech_characters_max: 1000,
+      concurrency_max: 1,
+    });
   }
 });
 

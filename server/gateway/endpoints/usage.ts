@@ -1,7 +1,16 @@
 // GET /v1/usage: what the caller's own account has used, request by request (newest first, by pages) or summed with `group`,
 // and how the day's quota stands. Another account's usage cannot be asked for.
 
-import { ApiError, USAGE_GROUPS, type UsageList, type UsageObject, type UsageSum } from "@oxbow/contract";
+import {
+  ApiError,
+  USAGE_GROUPS,
+  type UsageLimits,
+  type UsageList,
+  type UsageObject,
+  type UsageSum,
+  type UsageToday,
+} from "@oxbow/contract";
+import type { Caller } from "../../accounts/accounts.ts";
 import { isDay, PAGE_MAX, type UsageFilter, type UsageOf, type UsageRow } from "../../ledger/ledger.ts";
 import { type Exchange, identify, sendJson } from "../exchange.ts";
 
@@ -20,16 +29,43 @@ export async function usage(exchange: Exchange): Promise<Response> {
     to: day,
   };
   const found = query.has("group") ? await sums(exchange, filter, query) : await page(exchange, filter, query);
-  const today = exchange.rooms.usageToday(caller);
   const body: UsageList = {
     object: "list",
     ...found,
     first_id: found.data[0]?.id ?? null,
     last_id: found.data.at(-1)?.id ?? null,
-    today: { ...today, resets_at: Date.parse(`${today.day}T00:00:00Z`) / 1000 + 86_400 },
-    limits: { plan: `${caller.plan.id}@${caller.plan.version}`, ...exchange.rooms.usageLimits(caller) },
+    today: todayOf(exchange, caller),
+    limits: limitsOf(exchange, caller),
   };
   return sendJson(exchange, body);
+}
+
+function todayOf({ rooms: { admission, ledger } }: Exchange, caller: Caller): UsageToday {
+  const { requestsPerDay: quota, unitsInFlight } = admission.state(caller);
+  const day = ledger.day();
+  return {
+    day,
+    used: ledger.settled(caller.accountId, day),
+    in_flight: unitsInFlight,
+    limit: quota?.limit ?? null,
+    remaining: quota?.remaining ?? null,
+    resets_at: Date.parse(`${day}T00:00:00Z`) / 1000 + 86_400,
+  };
+}
+
+function limitsOf({ rooms }: Exchange, caller: Caller): UsageLimits {
+  const limits = rooms.admission.limitsOf(caller);
+  return {
+    plan: `${caller.plan.id}@${caller.plan.version}`,
+    requests_per_day: limits.requestsPerDay,
+    requests_per_minute: limits.requestsPerMinute,
+    input_tokens_max: limits.inputTokensMax,
+    output_tokens_max: limits.outputTokensMax,
+    audio_seconds_max: limits.audioSecondsMax,
+    image_pixels_max: limits.imagePixelsMax,
+    speech_characters_max: limits.speechCharactersMax,
+    concurrency_max: limits.concurrencyMax,
+  };
 }
 
 type Found = Pick<UsageList, "data" | "has_more">;

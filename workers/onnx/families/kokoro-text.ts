@@ -11,7 +11,8 @@ const sentences = new Intl.Segmenter("en", { granularity: "sentence" });
 /** @returns pieces that together say all of the text; none for a text without a letter or a digit */
 export function piecesOf(text: string): string[] {
   const found: string[] = [];
-  for (const { segment } of sentences.segment(text.replace(/\s+/g, " "))) {
+  // Whoever reads a text aloud may take a NUL for its end, and no control character has a sound.
+  for (const { segment } of sentences.segment(text.replace(/[\s\p{Cc}]+/gu, " "))) {
     let rest = segment.trim();
     while (rest.length > CHARACTERS_MAX) {
       const head = rest.slice(0, CHARACTERS_MAX);
