@@ -23,8 +23,10 @@ then comes as an event, and no \`[DONE]\` follows (docs/decisions/0003).
 | --- | --- | --- | --- | --- | --- |
 ${rows.join("\n")}
 
-An engine's own refusals (400, 404, 408, 413, 422, 429, 500, 502, 503, 504) are passed on in this envelope with their
-status, words and retry fields.
+What an engine refuses because of the call itself is passed on in this envelope with its words. That it takes no more calls
+(429, 503) is told as \`queue_timeout\`, with when to come again ([fleet.md](fleet.md)): a limit of ours with an engine is none
+of the caller's. Failures of our own workers keep their status; those of servers elsewhere are \`engine_failed\` or
+\`engine_timeout\`, and show nothing of them. Failures that a simulator was asked for come as they were ordered.
 `;
 }
 

@@ -44,9 +44,11 @@ A request that names an \`Idempotency-Key\` closes it.
 | another path or body | 409 \`idempotency_key_reuse\` |
 | the same, after a call that was not complete | a new call: the key is free again |
 
-A caller that hangs up after the first token has that call counted, and a repeat is a new call. Answers above 16 MB are not
-kept: their repeat is 409 \`idempotency_answer_not_kept\`, so that nothing is done or counted twice by surprise. Answers to
-requests without the header are never stored.
+A caller that hangs up after the first token has that call counted, and a repeat is a new call. A whole answer is
+kept up to 128 MB, and 32 MB once it is packed: 2,048 vectors of 1,024 numbers as \`float\` are 45 MB and 18. A stream is kept up
+to 16 MB. What is larger has \`x-oxbow-answer-kept: false\` (a stream has no header for it), and its repeat is 409
+\`idempotency_answer_not_kept\`, so that nothing is done or counted twice by surprise. Answers to requests without the header
+are never stored.
 `;
 }
 

@@ -29,6 +29,7 @@ test("a taken port, and an address that is not this machine's, are said in one l
   expect(listenError("192.0.2.1", 0)).toBe(
     "This machine has no address 192.0.2.1. Set HOST to one that it has: 127.0.0.1, or 0.0.0.0 for all.",
   );
+  expect(listenError("nobody.invalid", 0)).toStartWith("This machine has no address nobody.invalid. Set HOST");
 });
 
 test("a port that this user may not have is named; any other error stays as it is", () => {

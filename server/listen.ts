@@ -57,7 +57,8 @@ export function describeListenError(error: unknown, { host, port }: { host: stri
     const text = `This user may not listen on port ${port}. Choose one from 1024 on, for example PORT=8080 npm start.`;
     return new StartError(text, { cause: error });
   }
-  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND") {
+  // ENOENT: a name that nobody knows.
+  if (code === "EADDRNOTAVAIL" || code === "ENOTFOUND" || code === "ENOENT") {
     const text = `This machine has no address ${host}. Set HOST to one that it has: 127.0.0.1, or 0.0.0.0 for all.`;
     return new StartError(text, { cause: error });
   }

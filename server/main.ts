@@ -173,6 +173,7 @@ export async function start(options: StartOptions): Promise<void> {
     fleet,
     media,
     publicUrl: config.publicUrl,
+    ownUrl: () => new URL(baseUrlOf(config.host, server.port)).origin,
     usage: ledger.usage,
     models: config.models,
     memoryBytes: freeBytes,

@@ -261,7 +261,12 @@ const PROVOCATIONS: Record<ErrorName, Provocation> = {
   },
   idempotency_answer_not_kept: {
     how: async () => {
-      const large = { logprobs: true, top_logprobs: 20, x_simulate: { tokens: 12_000, ttftMs: 0, itlMs: 0 } };
+      const large = {
+        stream: true,
+        logprobs: true,
+        top_logprobs: 20,
+        x_simulate: { tokens: 12_000, ttftMs: 0, itlMs: 0 },
+      };
       const headers = { ...AUTH, "idempotency-key": "large" };
       expect((await chat(large, server, headers))!.body.length).toBeGreaterThan(16 << 20);
       return chat(large, server, headers);

@@ -6,10 +6,12 @@ import OpenAI, { toFile } from "openai";
 import sharp from "sharp";
 import { adminPlan, dataWith } from "./data.ts";
 import { KEY } from "./harness.ts";
+import { request } from "./http.ts";
 import { openFiles } from "./images.ts";
 import { testTraffic, useServer } from "./suite.ts";
 
 const PLAIN = "stable-diffusion-3.5-large";
+const GIVES = "sdxl";
 const LINKS = "flux.1-schnell";
 
 const png = await sharp({ create: { width: 64, height: 64, channels: 3, background: "#a50" } })
@@ -35,6 +37,15 @@ const paints = Bun.serve({
     } else asked.push({ path: pathname, body: (await request.json()) as Record<string, unknown> });
     const { body } = asked.at(-1)!;
     const n = Number(body.n ?? 1);
+    if (body.model === "gives" && "response_format" in body) {
+      const error = {
+        message: "Unknown parameter: 'response_format'.",
+        type: "invalid_request_error",
+        param: null,
+        code: null,
+      };
+      return Response.json({ error }, { status: 400 });
+    }
     if (body.prompt === "broken") return Response.json({ created: 1, data: [] });
     if (body.model === "links") {
       return Response.json({ data: Array.from({ length: n }, () => ({ url: `${files.origin}/made.png` })) });
@@ -52,6 +63,7 @@ const data = dataWith(
     delete engines.simulator;
     const url = `http://127.0.0.1:${paints.port}/v1`;
     engines.plain = { kind: "images", url, models: [{ id: PLAIN, name: "sd-cpp-local" }], slots: 2 };
+    engines.gives = { kind: "openai", url, models: [{ id: GIVES, name: "gives" }], slots: 2 };
     engines.links = { kind: "images", url, models: [{ id: LINKS, name: "links" }], slots: 2 };
   },
   adminPlan({ requestsPerMinute: null }),
@@ -91,6 +103,34 @@ test("a caller who wants a stream gets the image as an event, from a server that
 test("a server that gives links all the same is read", async () => {
   const answer = await client().images.generate({ ...call, model: LINKS, response_format: "b64_json" });
   expect(answer.data![0]!.b64_json).toBe(png.toString("base64"));
+});
+
+test("a server that has one way to give images is not told which, and the caller gets his", async () => {
+  const answer = await client().images.generate({ ...call, model: GIVES, response_format: "b64_json" });
+  expect(answer.data![0]!.b64_json).toBe(png.toString("base64"));
+  const image = await toFile(png, "photo.png", { type: "image/png" });
+  const edited = await client().images.edit({ ...call, model: GIVES, image, response_format: "url" });
+  expect(edited.data![0]!.url).toStartWith("http://");
+});
+
+test("a link names the host that was called, or what the server listens on, whatever the caller said of it", async () => {
+  const body = JSON.stringify({ ...call, response_format: "url" });
+  const linkFor = async (host: string) => {
+    const headers = { authorization: `Bearer ${KEY}`, host };
+    const answer = await request(server().port, "POST", "/v1/images/generations", { headers, body });
+    return (JSON.parse(answer!.body.toString()) as { data: [{ url: string }] }).data[0].url;
+  };
+  expect(await linkFor("ai.example.com")).toStartWith("http://ai.example.com/v1/blobs/");
+  for (const odd of ["", "a b", "u:p@h", "x/../y", "[::1", "a?b", "a#b"])
+    expect([odd, new URL(await linkFor(odd)).host]).toEqual([odd, `127.0.0.1:${server().port}`]);
+});
+
+test("the head of an image says how large it is", async () => {
+  const { data } = await client().images.generate({ ...call, response_format: "url" });
+  const url = data![0]!.url!;
+  const head = await fetch(url, { method: "HEAD" });
+  expect([head.status, head.headers.get("content-length")]).toEqual([200, String(png.length)]);
+  expect((await (await fetch(url)).bytes()).length).toBe(png.length);
 });
 
 test("an edit reaches the server as a form, with an image that was made anew", async () => {

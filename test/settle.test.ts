@@ -61,6 +61,22 @@ test.each([false, true])(
   },
 );
 
+test("vectors of 2,048 texts as numbers, 45 MB, are the same again under their key", async () => {
+  const key = newKey();
+  const fields = {
+    model: "bge-large",
+    input: Array.from({ length: 2_048 }, (_, at) => `text ${at}`),
+    encoding_format: "float",
+  };
+  const first = await send(fields, key, "/embeddings");
+  expect(first.text.length).toBeGreaterThan(40_000_000);
+  expect(first.headers.get("x-oxbow-answer-kept")).toBeNull();
+  const again = await send(fields, key, "/embeddings");
+  expect(again.headers.get("idempotent-replayed")).toBe("true");
+  expect(again.headers.get("content-type")).toBe(first.headers.get("content-type"));
+  expect(again.text === first.text).toBe(true);
+});
+
 test("another body or path under the same key is refused, and SDKs are told not to try again", async () => {
   const key = newKey();
   await send({}, key);

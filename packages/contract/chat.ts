@@ -116,7 +116,11 @@ export const StreamOptions = Type.Object({
 export const Stop = Type.Union([Type.String(), Type.Array(Type.String(), { maxItems: 4 })]);
 export const LogitBias = Type.Record(Type.String(), Type.Number({ minimum: -100, maximum: 100 }));
 export const penalty = () => Type.Number({ minimum: -2, maximum: 2 });
-const Metadata = Type.Record(Type.String(), Type.String({ maxLength: 512 }), { maxProperties: 16 });
+const Metadata = Type.Record(Type.String({ pattern: "^[\\s\\S]{0,64}$" }), Type.String({ maxLength: 512 }), {
+  maxProperties: 16,
+  additionalProperties: false,
+  nameLengthMax: 64,
+});
 /** OpenAI takes any 64-bit integer; JSON in JavaScript carries 53 of them exactly, and a seed need not be exact. */
 export const Seed = Type.Integer();
 

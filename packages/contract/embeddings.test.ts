@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import {
+  type ApiError,
   decodeVector,
   type EmbeddingAnswer,
   embeddingAnswer,
@@ -78,4 +79,20 @@ test("a call is bounded by its bytes, and a field names its place", () => {
   expect(embeddingTokensBound(one)).toBeGreaterThanOrEqual(2);
   expect(embeddingTokensBound(many)).toBeGreaterThanOrEqual(3);
   expect([inputField(one, 0), inputField(many, 1)]).toEqual(["input", "input[1]"]);
+});
+
+test("a token with a fraction is told from a text", () => {
+  for (const [input, param] of [
+    [[1.5], "input[0]"],
+    [[[1.5]], "input[0][0]"],
+  ]) {
+    const refused = (() => {
+      try {
+        parseEmbeddingRequest({ model: "m", input });
+      } catch (error) {
+        return error as ApiError;
+      }
+    })();
+    expect(refused?.message).toBe(`Invalid type for '${param}': expected an integer, but got a decimal instead.`);
+  }
 });

@@ -43,6 +43,7 @@ export const FEATURES = [
   "image_generation",
   "image_edits",
   "image_streaming",
+  "image_response_format",
   "transparent_background",
   "input_fidelity",
   "diffusion",

@@ -65,6 +65,18 @@ test("the explaining walk finds nothing in a good request", () => {
   expect(violation(ChatRequest as never, good, "")).toBeNull();
 });
 
+test("names in metadata have 64 characters at most, and a refusal says so", () => {
+  const named = (name: string) =>
+    violation(ChatRequest as never, { model: "m", messages: user, metadata: { [name]: "v" } }, "");
+  expect(named("k".repeat(64))).toBeNull();
+  expect(named("\u{1f600}".repeat(64))).toBeNull();
+  for (const name of ["k".repeat(65), "\u{1f600}".repeat(65)]) {
+    const { row, param, message } = named(name)!;
+    expect([row, param]).toEqual(["string_above_max_length", "metadata"]);
+    expect(message).toEndWith("Expected a string with maximum length 64, but got a string with length 65 instead.");
+  }
+});
+
 test("a body is refused exactly when the walk that explains has something to explain", () => {
   // Bodies near the good one: one field, anywhere, replaced by something else.
   const good = {

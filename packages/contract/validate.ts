@@ -42,6 +42,8 @@ interface JsonSchema {
   required?: string[];
   patternProperties?: Record<string, JsonSchema>;
   maxProperties?: number;
+  /** Ours, with `additionalProperties: false`: of a property that no pattern has. */
+  nameLengthMax?: number;
   items?: JsonSchema;
   minItems?: number;
   maxItems?: number;
@@ -87,6 +89,12 @@ function violationOfObject(schema: JsonSchema, value: Record<string, unknown>, p
   if (schema.maxProperties !== undefined && count > schema.maxProperties) {
     const text = `Invalid '${path}': too many properties. Expected an object with at most ${schema.maxProperties} properties, but got an object with ${count} properties instead.`;
     return new ApiError("object_above_max_properties", text, { param: path });
+  }
+  const { nameLengthMax = Number.POSITIVE_INFINITY } = schema;
+  const long = Object.keys(value).find((key) => [...key].length > nameLengthMax);
+  if (long !== undefined) {
+    const text = `Invalid '${path}': name of a property too long. Expected a string with maximum length ${nameLengthMax}, but got a string with length ${[...long].length} instead.`;
+    return new ApiError("string_above_max_length", text, { param: path });
   }
   for (const [pattern, property] of Object.entries(schema.patternProperties ?? {})) {
     for (const key of Object.keys(value)) {
@@ -189,7 +197,10 @@ function violationOfUnion(branches: JsonSchema[], value: unknown, path: string):
 function meantFor(branches: JsonSchema[], value: unknown): JsonSchema[] {
   if (!Array.isArray(value) || value.length === 0) return branches;
   const meant = branches.filter(({ items }) => items && fitsType(items, value[0]));
-  return meant.length > 0 ? meant : branches;
+  if (meant.length > 0) return meant;
+  // A number with a fraction was meant for a whole one.
+  const near = branches.filter(({ items }) => items?.type === "integer" && typeof value[0] === "number");
+  return near.length > 0 ? near : branches;
 }
 
 const DISCRIMINATORS = ["role", "type"];

@@ -104,8 +104,11 @@ export function loadSettings({ simulate, ...options }: SettingsOptions): Setting
 }
 
 function hostOf(host: string): string {
-  if (/^[A-Za-z0-9._:%-]{1,253}$/.test(host)) return host;
-  throw new ConfigError(`HOST must be an address or a host name, but is '${host}'`);
+  // As it stands in a URL.
+  const bare = host.replace(/^\[(.*)\]$/, "$1");
+  if (/^[A-Za-z0-9._:%-]{1,253}$/.test(bare)) return bare;
+  const text = `HOST must be an address or a host name of this machine, such as 127.0.0.1, ::1 or 0.0.0.0 for all, but is '${host}'`;
+  throw new ConfigError(`${text}. The port is set with PORT.`);
 }
 
 function whole(env: Environment, name: string, otherwise: number, least: number, most: number): number {

@@ -65,6 +65,7 @@ const OF_SOUND: ReadonlySet<string> = new Set<Feature>([
 ]);
 const OF_IMAGES: ReadonlySet<string> = new Set<Feature>([
   "image_streaming",
+  "image_response_format",
   "transparent_background",
   "input_fidelity",
   "diffusion",

@@ -130,6 +130,7 @@ const EXPOSED = [
   "x-oxbow-units",
   "x-oxbow-max-tokens-clamped",
   "idempotent-replayed",
+  "x-oxbow-answer-kept",
   "x-ratelimit-limit-requests",
   "x-ratelimit-remaining-requests",
   "x-ratelimit-reset-requests",

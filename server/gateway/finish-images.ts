@@ -122,11 +122,18 @@ function usageOf({ width, height, n }: Canvas): ImageUsage {
 }
 
 async function link(exchange: Exchange, call: ImageRequest, bytes: Uint8Array): Promise<string> {
-  const { media, publicUrl } = exchange.rooms;
+  const { media, publicUrl, ownUrl } = exchange.rooms;
   const path = await media.blobs.put(bytes, formatOf(call));
-  // As the caller reached us, unless the operator knows better: behind a proxy we do not see its name or TLS.
-  const origin = publicUrl ?? URL.parse(exchange.request.url)?.origin ?? "";
-  return origin + path;
+  // As the caller reached us, unless the operator knows better: behind a proxy we do not see its name or TLS. Who does not
+  // say how, or says what is no host, gets the address that we know of ourselves.
+  return (publicUrl ?? originOf(exchange.request) ?? ownUrl()) + path;
+}
+
+function originOf({ url, headers }: Request): string | null {
+  const named = headers.get("host") ?? "";
+  const found = URL.parse(url);
+  // Exactly what was said: a host that the parser reads otherwise leads elsewhere.
+  return found && found.host === named.toLowerCase().replace(/:80$/, "") ? found.origin : null;
 }
 
 function base64(bytes: Uint8Array): string {

@@ -171,8 +171,11 @@ function preflight(exchange: Exchange): Response {
   return new Response(null, { status: 204, headers });
 }
 
-function withoutBody(response: Response): Response {
-  // A stream that nobody will read must still give its slot back.
-  void response.body?.cancel();
-  return new Response(null, { status: response.status, headers: response.headers });
+/** The header fields that the same call with GET would get, its length too. */
+async function withoutBody(response: Response): Promise<Response> {
+  const { status, headers } = response;
+  // A file is not read for it: who sends one has said how long it is.
+  if (headers.has("content-length")) void response.body?.cancel();
+  else headers.set("content-length", String((await response.bytes()).length));
+  return new Response(null, { status, headers });
 }

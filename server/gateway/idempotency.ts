@@ -13,8 +13,30 @@ export interface Claim {
   free(): void;
 }
 
-/** Bytes of an answer that is kept for a repeat. */
+/** Bytes of a stream that is kept for a repeat: it is in memory while it is sent. */
 export const KEPT_BYTES_MAX = 16 * 1024 * 1024;
+
+/** Of a whole answer, which is in memory anyway, before and after it is packed: 2,048 vectors of numbers are 45 MB and 18. */
+const WHOLE_BYTES_MAX = 128 * 1024 * 1024;
+const PACKED_BYTES_MAX = 32 * 1024 * 1024;
+/** Smaller ones are kept as they are. */
+const PACK_BYTES_MIN = 1024 * 1024;
+/** Before the content type of one that is packed. */
+const PACKED = "zstd:";
+
+/** A whole answer as it is kept; null: it is too large. */
+export async function keptOf(contentType: string, bytes: Uint8Array): Promise<StoredAnswer | null> {
+  if (bytes.length < PACK_BYTES_MIN) return { status: 200, contentType, bytes };
+  if (bytes.length > WHOLE_BYTES_MAX) return null;
+  const packed = await Bun.zstdCompress(bytes as Uint8Array<ArrayBuffer>, { level: 1 });
+  return packed.length > PACKED_BYTES_MAX ? null : { status: 200, contentType: PACKED + contentType, bytes: packed };
+}
+
+async function unpacked(answer: StoredAnswer): Promise<StoredAnswer> {
+  if (!answer.contentType.startsWith(PACKED)) return answer;
+  const bytes = await Bun.zstdDecompress(answer.bytes as Uint8Array<ArrayBuffer>);
+  return { ...answer, contentType: answer.contentType.slice(PACKED.length), bytes };
+}
 
 /**
  * Decides in this order:
@@ -52,7 +74,7 @@ async function find(exchange: Exchange, key: string, bodyHash: string): Promise<
     free();
     if (stored.bodyHash !== bodyHash) throw reused();
     if (stored.answer.status === 0) throw notKept();
-    return stored.answer; // 3
+    return await unpacked(stored.answer); // 3
   } catch (error) {
     free();
     throw error;

@@ -6,14 +6,14 @@ import type { Caller } from "../accounts/accounts.ts";
 import type { Ask, Measure, Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
 import type { Engine, EngineAnswer, EventStream, Frame, Outcome, Served } from "../fleet/fleet.ts";
-import { LedgerUnavailable } from "../ledger/ledger.ts";
+import { LedgerUnavailable, type StoredAnswer } from "../ledger/ledger.ts";
 import { affinityOf } from "./affinity.ts";
 import { notFound } from "./catalogue.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
 import { withFailover } from "./failover.ts";
 import { bytesFor, noteDropped, PRIVATE_FIELDS } from "./forward.ts";
 import { HangUp } from "./hang-up.ts";
-import { type Claim, claimKey, isClaim, KEPT_BYTES_MAX, replay } from "./idempotency.ts";
+import { type Claim, claimKey, isClaim, keptOf, replay } from "./idempotency.ts";
 import { conclude } from "./record.ts";
 import { CallSettlement, type Settlement } from "./settle.ts";
 import { bytesWire, type Course, sendStream, type Translation } from "./stream.ts";
@@ -137,15 +137,17 @@ async function answerWhole(
   const { answer, settlement, units } = opened;
   if (answer.kind !== "whole") return sendOpened(exchange, call, hangUp, opening, opened, more);
   let finished: Finished;
+  let kept: StoredAnswer | null = null;
   try {
     finished = call.finish ? await call.finish(answer.bytes, exchange.request.signal) : translated(call, answer);
+    if (settlement.keeps) kept = await keptOf(finished.contentType, finished.bytes);
   } catch (error) {
     settlement.failed(error);
     throw error;
   }
   const { bytes, contentType } = finished;
-  const kept = bytes.length > KEPT_BYTES_MAX ? null : { status: 200, contentType, bytes };
   await settlement.complete(answer.usage, kept);
+  if (settlement.keeps && kept === null) more["x-oxbow-answer-kept"] = "false";
   more["x-oxbow-counted"] = String(units);
   const headers = answerHeaders(exchange, { "content-type": contentType, ...finished.headers, ...more });
   return new Response(bytes as Uint8Array<ArrayBuffer>, { headers });

@@ -28,6 +28,8 @@ export interface Rooms {
   observe: (record: RequestRecord) => void;
   /** What callers know this server by, without a path; null: as they reach it. */
   publicUrl: string | null;
+  /** What it listens on, without a path. */
+  ownUrl: () => string;
   catalogue: Catalogue;
   /** Of open streams. */
   pulse: Pulse;

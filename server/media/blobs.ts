@@ -30,7 +30,7 @@ export interface Blobs {
    * @param name the last part of its path
    * @throws ApiError `object_not_found`, whether it was never there, has expired, or was tampered with
    */
-  open(name: string, query: URLSearchParams): { path: string; contentType: string; expiresAt: number };
+  open(name: string, query: URLSearchParams): { path: string; contentType: string; bytes: number; expiresAt: number };
   /** Ends what runs by itself. */
   stop(): void;
 }
@@ -95,10 +95,12 @@ export function createBlobs({ folder, bytesMax, ageMsMax, now }: BlobsOptions): 
       const given = Buffer.from(query.get("signature") ?? "");
       const right = Buffer.from(sign(name, expires));
       const genuine = given.length === right.length && timingSafeEqual(given, right);
-      if (!genuine || !files.has(name) || expires * 1000 <= now()) {
+      const file = files.get(name);
+      if (!genuine || file === undefined || expires * 1000 <= now()) {
         throw new ApiError("object_not_found", "There is no such image, or its link has expired.");
       }
-      return { path: join(folder, name), contentType: `image/${name.split(".")[1]}`, expiresAt: expires * 1000 };
+      const contentType = `image/${name.split(".")[1]}`;
+      return { path: join(folder, name), contentType, bytes: file.bytes, expiresAt: expires * 1000 };
     },
 
     stop: () => clearInterval(timer),

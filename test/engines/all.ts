@@ -2,11 +2,16 @@
 // python3, cmake, a C++ compiler, Go, and the package indexes; the first time takes the better part of an hour.
 
 import { join } from "node:path";
+import { needPrograms } from "../debian.ts";
 import { ROOT } from "../harness.ts";
 import { REAL_ENGINES } from "./real.ts";
 
 /** Ids, when not all of them are wanted. */
 const only = process.env.OXBOW_TEST_ENGINES_ONLY?.split(",");
+needPrograms("cmake", "g++");
+const missing = ["python3", "go"].filter((name) => Bun.which(name) === null);
+// Debian's Go is older than what one of the engines asks for, and brings that itself only from 1.21 on.
+if (missing.length > 0) throw new Error(`the engines are built with ${missing.join(" and ")} (Go 1.21 or newer)`);
 let broken = false;
 for (const engine of REAL_ENGINES) {
   if (only && !only.includes(engine.id)) continue;

@@ -67,6 +67,7 @@ export function blob(exchange: Exchange): Response {
   return new Response(Bun.file(found.path), {
     headers: answerHeaders(exchange, {
       "content-type": found.contentType,
+      "content-length": String(found.bytes),
       "cache-control": `private, max-age=${seconds}, immutable`,
       // Opened in a browser it is a picture, whatever else its bytes might be taken for.
       "content-security-policy": "default-src 'none'; sandbox",
@@ -88,7 +89,8 @@ function planOf(exchange: Exchange, task: ImageTask, call: ImageRequest, model: 
   const streams = call.stream === true && engine.features.has("image_streaming");
   const asked = {
     size: `${width}x${height}`,
-    response_format: "b64_json",
+    // Some servers have one way to give an image, and refuse to be told.
+    response_format: engine.features.has("image_response_format") ? "b64_json" : undefined,
     ...(call.stream === undefined || streams ? {} : { stream: undefined, partial_images: undefined }),
   };
   const rest: Omit<RelayCall, "path" | "received" | "body"> = {
