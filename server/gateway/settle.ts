@@ -41,6 +41,8 @@ export class CallSettlement implements Settlement {
   private readonly claim: Claim | null;
   private hasBegun = false;
   private ended = false;
+  /** What the ledger makes of a call that counts. */
+  private settling: Promise<void> | undefined;
   private firstTokenMs: number | null = null;
 
   /** Reserves the request in the ledger. */
@@ -86,7 +88,8 @@ export class CallSettlement implements Settlement {
   }
 
   complete(usage: TokenCounts | null, answer?: StoredAnswer | null): Promise<void> {
-    return this.settle("complete", usage, this.claim === null ? undefined : (answer ?? NOT_KEPT));
+    this.settling = this.settle("complete", usage, this.claim === null ? undefined : (answer ?? NOT_KEPT));
+    return this.settling;
   }
 
   cancelled(tokenSent: boolean): void | Promise<void> {
@@ -103,7 +106,8 @@ export class CallSettlement implements Settlement {
   }
 
   private end(outcome: Outcome): void | Promise<void> {
-    if (this.ended) return;
+    // The caller left while the ledger writes it down: only then is known what became of the call.
+    if (this.ended) return this.settling?.catch(() => {});
     const { rooms, id, record } = this.exchange;
     if (isCounted(outcome)) {
       return this.settle(outcome, null).catch((error) =>
@@ -135,6 +139,9 @@ export class CallSettlement implements Settlement {
       record.units = ticket.units;
       record.tokensIn = result.tokensIn;
       record.tokensOut = result.tokensOut;
+    } catch (error) {
+      record.outcome = "interrupted"; // as the ledger has it, once it can write again
+      throw error;
     } finally {
       this.release();
     }

@@ -112,6 +112,19 @@ test("files that may not grow: the same, in a process whose limit is lifted agai
   }
 });
 
+test("it closes while the disk takes nothing, also in the middle of another attempt", async () => {
+  const home = mkdtempSync(join(tmpdir(), "oxbow-full-"));
+  const main = join(import.meta.dir, "test-close.ts");
+  const limited = ["prlimit", "--fsize=2000000:unlimited", process.execPath, main, home];
+  try {
+    const child = Bun.spawn(limited, { stdout: "ignore", stderr: "inherit", timeout: 30_000 });
+    expect(await child.exited).toBe(0);
+    expect(rebuildUsage(home)).toEqual([]);
+  } finally {
+    rmSync(home, { recursive: true });
+  }
+});
+
 function settledIn(home: string): Set<string> {
   const usage = openUsage(home)!;
   const settled = new Set<string>();

@@ -49,6 +49,7 @@ export async function startWriting(options: WritingOptions) {
   let rested: Timer | undefined;
   let onAnswer: (answer: FromWriter) => void = () => {};
   let idle: (() => void)[] = [];
+  let closing = false;
   const listeners: ((healthy: boolean) => void)[] = [];
 
   worker.onmessage = ({ data }: MessageEvent<Packed<FromWriter>>) => onAnswer(unpack(data));
@@ -133,7 +134,8 @@ export async function startWriting(options: WritingOptions) {
       sent = [];
       setHealthy(false);
       withdraw(errorOf(answer.trouble));
-      retry = setTimeout(post, retryMs);
+      if (closing) wake();
+      else retry = setTimeout(post, retryMs);
       return;
     }
     if (answer.kind !== "committed") throw new Error(`the ledger's writer said ${answer.kind} out of turn`);
@@ -202,9 +204,11 @@ export async function startWriting(options: WritingOptions) {
     /** Writes what waits, if the disk takes it, and ends the thread. What it does not take, the next start makes void. */
     async close(): Promise<void> {
       if (dead) return;
+      closing = true;
       allWanted = true;
       hurry();
-      if (posting) await new Promise<void>((resolve) => awaitTurn(resolve));
+      // Until the line is empty, or the disk has refused it: it may have done so before, and do it for ever.
+      if (posting) await new Promise<void>((resolve) => idle.push(resolve));
       clearTimeout(retry);
       clearTimeout(rested);
       withdrawAll();
@@ -212,12 +216,6 @@ export async function startWriting(options: WritingOptions) {
       worker.unref();
     },
   };
-
-  /** Until the line is empty, or the disk has refused it. */
-  function awaitTurn(resolve: () => void): void {
-    idle.push(resolve);
-    listeners.push((is) => is || resolve());
-  }
 
   function withdrawAll(): void {
     dead = new Error("the ledger is closed");
