@@ -32,25 +32,29 @@ const program = new Command("oxbow")
   .showHelpAfterError("(--help shows what there is)")
   .exitOverride();
 
-addUp(program, process.env);
-addKeys(program, process.env);
-addAccounts(program, process.env);
-addPlans(program, process.env);
-addEngines(program, process.env);
-addModels(program, process.env);
-addEmbed(program, process.env);
-addDetect(program, process.env);
-addImage(program, process.env);
-addTranscribe(program, process.env);
-addSpeak(program, process.env);
-addDeploy(program, process.env);
-addPull(program, process.env);
-addWeights(program, process.env);
-addUsage(program, process.env);
-addTraffic(program, process.env);
-addSplit(program, process.env);
-addMirror(program, process.env);
-addReplay(program, process.env);
+/** In the order in which help shows them. */
+const COMMANDS = [
+  addUp,
+  addKeys,
+  addAccounts,
+  addPlans,
+  addEngines,
+  addModels,
+  addEmbed,
+  addDetect,
+  addImage,
+  addTranscribe,
+  addSpeak,
+  addDeploy,
+  addPull,
+  addWeights,
+  addUsage,
+  addTraffic,
+  addSplit,
+  addMirror,
+  addReplay,
+];
+for (const add of COMMANDS) add(program, process.env);
 
 // Whoever reads the output may have had enough of it, as `head` has: then there is nothing left to do.
 process.stdout.on("error", (error: Error & { code?: string }) => {

@@ -125,6 +125,7 @@ export async function start(options: StartOptions): Promise<void> {
       now: Date.now,
     },
     program: join(import.meta.dir, "../workers/media/main.ts"),
+    env: options.env,
   });
 
   const shutdown = createShutdown({ drainMsMax: config.limits.drainMsMax, say: report.say });

@@ -16,6 +16,7 @@ export * from "./media.ts";
 export * from "./models.ts";
 export * from "./outcomes.ts";
 export * from "./prompt-size.ts";
+export * from "./refusals.ts";
 export * from "./responses.ts";
 export * from "./responses-answer.ts";
 export * from "./responses-names.ts";

@@ -1,7 +1,7 @@
 // Errors of a worker: what the caller sees of what was thrown, the refusals that every worker knows, and the one error that
 // means: this model will never be served, however often one tries.
 
-import { ApiError, errorBody, retryHeaders, type WorkerModel } from "@oxbow/contract";
+import { ApiError, errorBody, modelNotFound, retryHeaders, type WorkerModel } from "@oxbow/contract";
 
 /** One line to standard error, where the fleet reads it. */
 export type Log = (line: string) => void;
@@ -27,11 +27,5 @@ export function errorResponse(error: ApiError): Response {
 
 /** @throws ApiError `model_not_found` */
 export function refuseOtherModels(model: WorkerModel, asked: string): void {
-  if (asked === model.id || model.aliases.includes(asked)) return;
-  const text = `The model \`${asked.slice(0, 128)}\` does not exist or you do not have access to it.`;
-  throw new ApiError("model_not_found", text);
-}
-
-export function unknownUrl(method: string, path: string): ApiError {
-  return new ApiError("unknown_url", `Invalid URL (${method} ${path.slice(0, 128)})`);
+  if (asked !== model.id && !model.aliases.includes(asked)) throw modelNotFound(asked);
 }

@@ -6,10 +6,11 @@ import {
   COUNT_PATH,
   type PromptCount,
   parseJsonObject,
+  unknownUrl,
   type WorkerHealth,
   type WorkerModel,
 } from "@oxbow/contract";
-import { errorOf, errorResponse, type Log, unknownUrl } from "./errors.ts";
+import { errorOf, errorResponse, type Log } from "./errors.ts";
 import { createMetrics, type Sample } from "./metrics.ts";
 
 /**

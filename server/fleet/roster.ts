@@ -206,6 +206,8 @@ export function createRoster(options: FleetOptions, tell: RosterListener) {
     groups: (): ReadonlyMap<string, readonly Replica[]> => groups,
     current,
     usedBy,
+    /** The models that calls go to it for: one for all the rest may know more. */
+    servedBy: (replica: Replica) => [...groups].flatMap(([id, group]) => (group.includes(replica) ? [id] : [])),
     /** Also one that is on its way out. */
     find: (engine: Engine) => [...replicas, ...leaving].find(({ host }) => host.engine === engine),
     bytesOf: memory.bytesOf,

@@ -48,7 +48,12 @@ export function statusesOf(replica: Replica): ModelStatus[] {
   return replica.host.models.map(({ id }) => statusOf(replica, id));
 }
 
-export function viewOf({ entry, host, slots, health, draining, lastLoad }: Replica): EngineView {
+/**
+ * @param models that calls go to it for
+ * @param used slots that are taken under its name: also of one that it replaces
+ */
+export function viewOf(replica: Replica, models: string[], used: number): EngineView {
+  const { entry, host, slots, health, draining, lastLoad } = replica;
   const state = host.state();
   const { ejectedAt, reason, share } = health.standing();
   const why = state.state === "warm" ? reason : "reason" in state ? (state.reason ?? null) : null;
@@ -57,11 +62,11 @@ export function viewOf({ entry, host, slots, health, draining, lastLoad }: Repli
     id: entry.id,
     kind: entry.kind,
     ...(entry.url === undefined ? {} : { url: entry.url }),
-    models: host.models.map(({ id }) => id),
+    models,
     state: shown,
     ...(why === null ? {} : { reason: why }),
     slots: slots.count,
-    used: slots.taken,
+    used,
     weight: entry.weight,
     share,
     ejections: health.ejections(),

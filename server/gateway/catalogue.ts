@@ -1,6 +1,6 @@
 // Finds a model by the name a client uses: its id or one of its aliases.
 
-import { ApiError, type Feature } from "@oxbow/contract";
+import { ApiError, type Feature, modelNotFound } from "@oxbow/contract";
 import type { Model } from "../config.ts";
 import type { Served } from "../fleet/fleet.ts";
 
@@ -102,9 +102,5 @@ export function modelOf(body: Record<string, unknown>, catalogue: Catalogue): Mo
 
 /** @throws ApiError `model_not_found`, always */
 export function notFound(name: string, hint = ""): never {
-  const shown = name.slice(0, 128);
-  throw new ApiError(
-    "model_not_found",
-    `The model \`${shown}\` does not exist or you do not have access to it.${hint}`,
-  );
+  throw modelNotFound(name, hint);
 }

@@ -1,7 +1,7 @@
 // HTTP in and out: finds the endpoint for method and path, gives the request its id, and turns whatever is thrown into an
 // answer. A function from `Request` to `Response`, so that it can be tested without a port.
 
-import { ApiError } from "@oxbow/contract";
+import { ApiError, unknownUrl } from "@oxbow/contract";
 import type { Model } from "../config.ts";
 import { discardBody } from "./body.ts";
 import { createCatalogue } from "./catalogue.ts";
@@ -137,7 +137,7 @@ function find({ path, record }: Exchange): Endpoint {
   const name = nameOf(path);
   const methods = name === undefined ? undefined : ENDPOINTS[name];
   if (name !== undefined) record.endpoint = name;
-  if (!methods) throw new ApiError("unknown_url", `Invalid URL (${method} ${path.slice(0, 200)})`);
+  if (!methods) throw unknownUrl(method, path);
   const endpoint = methods[method === "HEAD" ? "GET" : method];
   if (endpoint) return endpoint;
   const text = `Not allowed to ${method} on ${path.slice(0, 200)}. (HINT: Perhaps you meant to use a different HTTP method?)`;

@@ -7,7 +7,7 @@ import { createMediaProcess } from "./process.ts";
 
 setDefaultTimeout(60_000);
 const program = join(import.meta.dir, "../../workers/media/main.ts");
-const processes = [createMediaProcess(program), createMediaProcess(program)];
+const processes = [createMediaProcess(program, process.env), createMediaProcess(program, process.env)];
 afterAll(() => {
   for (const process of processes) process.kill();
 });

@@ -13,6 +13,7 @@ const media = createMedia({
   fetch: { enabled: false, allowed: [], msMax: 1_000 },
   blobs: { folder, bytesMax: 1_000_000, ageMsMax: 60_000, now: Date.now },
   program: join(import.meta.dir, "../../workers/media/main.ts"),
+  env: process.env,
 });
 afterAll(() => {
   media.stop();

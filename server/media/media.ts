@@ -5,7 +5,7 @@ import { type AudioMeter, createAudioMeter } from "./audio.ts";
 import { type Blobs, type BlobsOptions, createBlobs } from "./blobs.ts";
 import { createFetcher, type Fetcher, type FetcherOptions } from "./fetch.ts";
 import { createImageMaker, type ImageMaker } from "./image.ts";
-import { createMediaProcess } from "./process.ts";
+import { createMediaProcess, type Environment } from "./process.ts";
 import { sniff } from "./sniff.ts";
 
 export type { Fetched, FetchOptions } from "./fetch.ts";
@@ -29,14 +29,15 @@ export interface MediaOptions {
   blobs: BlobsOptions;
   /** Path of workers/media/main.ts. */
   program: string;
+  env: Environment;
 }
 
 /** One that hangs leaves another. They are started when they are needed. */
 const METERS = 2;
 
 export function createMedia(options: MediaOptions): Media {
-  const process = createMediaProcess(options.program);
-  const meters = Array.from({ length: METERS }, () => createMediaProcess(options.program));
+  const process = createMediaProcess(options.program, options.env);
+  const meters = Array.from({ length: METERS }, () => createMediaProcess(options.program, options.env));
   const blobs = createBlobs(options.blobs);
   return {
     fetch: createFetcher(options.fetch),

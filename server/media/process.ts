@@ -23,6 +23,8 @@ export interface MediaProcess {
 const IDLE_MS_MAX = 120_000;
 const START_MS_MAX = 20_000;
 
+export type Environment = Readonly<Record<string, string | undefined>>;
+
 interface Life {
   child: Bun.Subprocess<"pipe", "pipe", "inherit">;
   folder: string;
@@ -30,14 +32,17 @@ interface Life {
   ready: Promise<void>;
 }
 
-/** @param program path of workers/media/main.ts */
-export function createMediaProcess(program: string): MediaProcess {
+/**
+ * @param program path of workers/media/main.ts
+ * @param env of ours: only where programs and libraries are goes on to it
+ */
+export function createMediaProcess(program: string, env: Environment): MediaProcess {
   let life: Life | null = null;
   let open = 0;
   let idle: ReturnType<typeof setTimeout> | undefined;
 
   function start(): Life {
-    const folder = socketFolder();
+    const folder = socketFolder(env.XDG_RUNTIME_DIR);
     const socket = join(folder, "s");
     const config: MediaConfig = { socket };
     const child = Bun.spawn([process.execPath, program, JSON.stringify(config)], {
@@ -45,8 +50,8 @@ export function createMediaProcess(program: string): MediaProcess {
       stdout: "pipe",
       stderr: "inherit",
       env: {
-        PATH: process.env.PATH ?? "",
-        ...(process.env.LD_LIBRARY_PATH && { LD_LIBRARY_PATH: process.env.LD_LIBRARY_PATH }),
+        PATH: env.PATH ?? "",
+        ...(env.LD_LIBRARY_PATH && { LD_LIBRARY_PATH: env.LD_LIBRARY_PATH }),
       },
       // Ctrl-C in a terminal must not end it before those who wait for it.
       detached: true,
@@ -116,8 +121,8 @@ function usageOf(pid: number): ReturnType<MediaProcess["usage"]> {
 const PAGE_BYTES = 4_096;
 
 /** Only we can enter it. A temporary folder can be too deep for a socket's path, which has 107 bytes. */
-function socketFolder(): string {
-  const parents = [process.env.XDG_RUNTIME_DIR, tmpdir(), "/tmp"].filter((each) => each !== undefined && each !== "");
+function socketFolder(runtimeDir: string | undefined): string {
+  const parents = [runtimeDir, tmpdir(), "/tmp"].filter((each) => each !== undefined && each !== "");
   for (const parent of parents) {
     if (Buffer.byteLength(parent!) > 80) continue;
     try {

@@ -33,7 +33,7 @@ describe("attachments", () => {
 
 describe("refusals", () => {
   test("unknown models, models of another kind, unknown paths and methods", async () => {
-    expect(await refusal({ model: "nope" })).toEqual([404, "model_not_found", "model"]);
+    expect(await refusal({ model: "nope" })).toEqual([404, "model_not_found", null]);
     expect(await refusal({ model: "vectors" })).toEqual([400, "unsupported_value", "model"]);
     expect(await refusal({ model: 5 })).toEqual([400, "invalid_type", "model"]);
     expect(await refusal({ web_search_options: {} })).toEqual([400, "unsupported_parameter", "web_search_options"]);

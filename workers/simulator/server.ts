@@ -7,11 +7,13 @@ import {
   errorBody,
   type Form,
   ImageEditRequest,
+  modelNotFound,
   newId,
   parseJsonObject,
   readWrittenForm,
   retryHeaders,
   USAGE_FIELD,
+  unknownUrl,
   type WorkerConfig,
   type WorkerHealth,
   type WorkerModel,
@@ -156,9 +158,8 @@ const CREATED = Date.UTC(2026, 10, 21) / 1000;
 
 function findModel(models: ReadonlyMap<string, WorkerModel>, id: string): WorkerModel {
   const model = models.get(id);
-  if (model) return model;
-  const text = `The model \`${id.slice(0, 128)}\` does not exist or you do not have access to it.`;
-  throw new ApiError("model_not_found", text, { param: "model" });
+  if (!model) throw modelNotFound(id);
+  return model;
 }
 
 function routeOf(routes: Record<string, Route>, request: Request): Route {
@@ -166,7 +167,7 @@ function routeOf(routes: Record<string, Route>, request: Request): Route {
   const route = routes[`${request.method} ${path}`];
   if (route) return route;
   const methods = Object.keys(routes).flatMap((key) => (key.endsWith(` ${path}`) ? key.split(" ")[0]! : []));
-  if (methods.length === 0) throw new ApiError("unknown_url", `Invalid URL (${request.method} ${path.slice(0, 256)})`);
+  if (methods.length === 0) throw unknownUrl(request.method, path);
   throw new ApiError("method_not_supported", `Not allowed to ${request.method} on ${path}.`, {
     headers: { allow: methods.join(", ") },
   });

@@ -76,7 +76,7 @@ export async function streamed(body: Body) {
 }
 async function refused(body: Body) {
   const response = await send({ model: "m", messages: user("Hello there"), ...body });
-  const { error } = (await response.json()) as { error: { code: string; param: string; message: string } };
+  const { error } = (await response.json()) as { error: { code: string; param: string | null; message: string } };
   return { status: response.status, ...error };
 }
 export async function refusal(body: Body) {

@@ -269,7 +269,9 @@ describe("slots and the line", () => {
       await eventually(async () => (await worker.metric(runningName)) === 1);
       const order: number[] = [];
       const enter = async (priority: number, at: number) => {
-        const answer = worker.chat({ priority }).then(() => void order.push(priority));
+        // Each holds the slot for a moment: answers that leave at once may overtake each other on their way here.
+        const body = { priority, x_simulate: { ttftMs: 100 } };
+        const answer = worker.chat(body).then(() => void order.push(priority));
         await eventually(async () => (await worker.metric(waitingName)) === at);
         return () => answer;
       };

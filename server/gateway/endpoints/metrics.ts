@@ -2,7 +2,7 @@
 // they are not for every caller: a token of their own opens them and nothing else, or a key of an admin account does.
 
 import { timingSafeEqual } from "node:crypto";
-import { ApiError } from "@oxbow/contract";
+import { ApiError, unknownUrl } from "@oxbow/contract";
 import { answerHeaders, type Exchange, identify } from "../exchange.ts";
 
 /** @throws ApiError `missing_api_key`, `invalid_api_key`, `insufficient_permissions`, `unknown_url` where they are off */
@@ -16,7 +16,7 @@ export async function metrics(exchange: Exchange): Promise<Response> {
 function checkAccess(exchange: Exchange): void {
   const { access, token } = exchange.rooms.metrics;
   if (access === "open") return;
-  if (access === "off") throw new ApiError("unknown_url", "Invalid URL (GET /metrics)");
+  if (access === "off") throw unknownUrl("GET", "/metrics");
   const sent = /^bearer +(\S+)\s*$/i.exec(exchange.request.headers.get("authorization") ?? "")?.[1];
   if (sent !== undefined && token !== undefined && isEqual(sent, token)) return;
   if (identify(exchange).role === "admin") return;

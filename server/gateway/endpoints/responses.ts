@@ -11,6 +11,7 @@ import {
   newId,
   parseResponsesRequest,
   toChat,
+  unknownUrl,
 } from "@oxbow/contract";
 import { refuseLacking, refuseUnable } from "../ability.ts";
 import { readJson } from "../body.ts";
@@ -78,7 +79,7 @@ export function storedResponse(exchange: Exchange): never {
   identify(exchange);
   const method = request.method === "HEAD" ? "GET" : request.method;
   const id = STORED[method]?.exec(path)?.[1];
-  if (id === undefined) throw new ApiError("unknown_url", `Invalid URL (${method} ${path.slice(0, 200)})`);
+  if (id === undefined) throw unknownUrl(method, path);
   const text = `Response with id '${id.slice(0, 64)}' not found. Nothing is stored here.`;
   throw new ApiError("object_not_found", text);
 }
