@@ -1,6 +1,6 @@
 // What is told of the fleet outside: the state of each model, and each engine as the operator sees it.
 
-import type { ModelState } from "@oxbow/contract";
+import type { EngineState, ModelState } from "@oxbow/contract";
 import type { Load, Replica } from "./replica.ts";
 
 export interface ModelStatus {
@@ -24,7 +24,7 @@ export interface EngineView {
   /** Of a server elsewhere. */
   url?: string;
   models: string[];
-  state: ModelState | "draining" | "ejected";
+  state: EngineState;
   reason?: string;
   slots: number;
   used: number;

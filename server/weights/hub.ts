@@ -134,7 +134,10 @@ export function createHub(place: Place, clock: Clock): Hub {
   };
 }
 
-/** An address to go on at, from `link: <...>; rel="next"`. Only at the hub itself: mirrors may repeat the address of the original. */
+/**
+ * An address to go on at, from `link: <...>; rel="next"`. Only at the hub itself: mirrors may repeat the address of the
+ * original.
+ */
 function nextOf(link: string | null, current: string): string | null {
   const next = /<([^>]+)>\s*;[^,]*\brel="?next"?/.exec(link ?? "")?.[1];
   if (next === undefined) return null;
