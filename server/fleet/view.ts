@@ -1,6 +1,6 @@
 // What is told of the fleet outside: the state of each model, and each engine as the operator sees it.
 
-import type { EngineState, ModelState } from "@oxbow/contract";
+import type { EngineObject, ModelState } from "@oxbow/contract";
 import type { Load, Replica } from "./replica.ts";
 
 export interface ModelStatus {
@@ -17,24 +17,8 @@ export interface ModelStatus {
   engine: string;
 }
 
-/** One engine, as the operator sees it. */
-export interface EngineView {
-  id: string;
-  kind: string;
-  /** Of a server elsewhere. */
-  url?: string;
-  models: string[];
-  state: EngineState;
-  reason?: string;
-  slots: number;
-  used: number;
-  weight: number;
-  /** Of its weight, while it comes back: 0 to 1. */
-  share: number;
-  /** How often it was sent off since the start. */
-  ejections: number;
-  tags: readonly string[];
-  accounts?: readonly string[];
+/** One engine, as the operator sees it: on the wire, but for the names of its load. */
+export interface EngineView extends Omit<EngineObject, "object" | "load"> {
   /** What its metrics said within the last seconds. */
   load: Load | null;
 }

@@ -15,22 +15,10 @@ export function engines(exchange: Exchange): Response {
   } satisfies EngineList);
 }
 
-function objectOf({ url, reason, accounts, load, ...engine }: EngineView): EngineObject {
+function objectOf({ load, ...engine }: EngineView): EngineObject {
   return {
-    id: engine.id,
+    ...engine,
     object: "engine",
-    kind: engine.kind,
-    ...(url !== undefined && { url }),
-    models: engine.models,
-    state: engine.state,
-    ...(reason !== undefined && { reason }),
-    slots: engine.slots,
-    used: engine.used,
-    weight: engine.weight,
-    share: engine.share,
-    ejections: engine.ejections,
-    tags: engine.tags,
-    ...(accounts !== undefined && { accounts }),
     load: load && { running: load.running, waiting: load.waiting, kv_usage: load.kvUsage },
   };
 }
