@@ -1,6 +1,6 @@
 // `npm run bench`: what Oxbow costs, as ratios to yardsticks of the same run. Prints tables and writes them with machine and
 // commit to bench/results/. Parts by name: `npm run bench -- proxies`, `-- streams`, `-- ready`, `-- llama`,
-// `-- embeddings`, `-- audio`.
+// `-- embeddings`, `-- audio`, `-- images`.
 
 import { mkdtempSync } from "node:fs";
 import { cpus, loadavg, tmpdir, totalmem } from "node:os";
@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { benchAudio } from "./audio.ts";
 import { writeData } from "./data.ts";
 import { benchEmbeddings } from "./embeddings.ts";
+import { benchImages } from "./images.ts";
 import { benchLlama } from "./llama.ts";
 import { callBody, run, type Target } from "./load.ts";
 import { findNginx, startNginx } from "./nginx.ts";
@@ -47,6 +48,18 @@ if (wanted("audio")) {
   tables.audio = await benchAudio(async (env) => {
     const { port, process } = await startOxbow(env);
     return { name: "Oxbow", url: url(port, "/v1/audio/speech"), pid: process.pid, headers: HEADERS, collects: true };
+  }, rounds);
+}
+if (wanted("images")) {
+  tables.images = await benchImages(async (env) => {
+    const { port, process } = await startOxbow(env);
+    return {
+      name: "Oxbow",
+      url: url(port, "/v1/images/generations"),
+      pid: process.pid,
+      headers: HEADERS,
+      collects: true,
+    };
   }, rounds);
 }
 for (const [name, rows] of Object.entries(tables)) {

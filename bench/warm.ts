@@ -113,10 +113,10 @@ const CALLS: Record<string, Call> = {
 async function request(id: string): Promise<number> {
   const { path, bytes, contentType } = CALLS[id]!;
   const from = performance.now();
-  const { engine, release } = fleet.place(id)!;
-  const answer = await engine.send(path, bytes, { signal: AbortSignal.timeout(30_000), contentType });
+  const placement = fleet.place(id)!;
+  const answer = await placement.engine.send(path, bytes, { signal: AbortSignal.timeout(30_000), contentType });
   await answer.arrayBuffer();
-  release();
+  placement.release();
   if (!answer.ok) throw new Error(`${id} answered with status ${answer.status}`);
   return performance.now() - from;
 }

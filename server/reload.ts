@@ -40,7 +40,16 @@ interface Log {
   error(fields: object, text: string): void;
 }
 
-/** What a signal calls. It never throws: whatever goes wrong with a table, the old one stays in force, and calls go on. */
+/**
+ * From the end of one reading to the beginning of the next, at least; milliseconds. No call goes on while tables are read,
+ * which takes tens of milliseconds: whoever signals again and again must not take the server from everybody else.
+ */
+const APART_MS_MIN = 500;
+
+/**
+ * What a signal calls. It never throws: whatever goes wrong with a table, the old one stays in force, and calls go on. Signals
+ * that come too soon after a reading are one signal, when their time has come.
+ */
 export function createReload({ home, tables, now, log }: ReloadOptions): () => void {
   function note({ name, inForce }: Table, at: number, errors: ReadonlyMap<TableName, string>): void {
     const others = [...errors].flatMap(([table, error]) => (table === name ? [] : [{ table, error }]));
@@ -67,8 +76,16 @@ export function createReload({ home, tables, now, log }: ReloadOptions): () => v
     }
   }
 
-  for (const table of tables) note(table, now(), new Map());
-  return () => {
+  let resting: Timer | null = null;
+  let wanted = false;
+
+  function rested(): void {
+    resting = null;
+    if (wanted) readAll();
+  }
+
+  function readAll(): void {
+    wanted = false;
     const at = now();
     const errors = new Map<TableName, string>();
     for (const table of tables) {
@@ -76,6 +93,13 @@ export function createReload({ home, tables, now, log }: ReloadOptions): () => v
       if (problem !== null) errors.set(table.name, problem);
     }
     for (const table of tables) note(table, at, errors);
+    resting = setTimeout(rested, APART_MS_MIN);
+  }
+
+  for (const table of tables) note(table, now(), new Map());
+  return () => {
+    if (resting) wanted = true;
+    else readAll();
   };
 }
 

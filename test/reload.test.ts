@@ -92,6 +92,22 @@ test.each([
   },
 );
 
+test("whoever signals again and again does not stop the server, and the last file is in force", async () => {
+  const readings = () => server().logs().split('"plans reloaded"').length;
+  const before = readings();
+  const stormed = Array.from({ length: 40 }, async (_, turn) => {
+    await Bun.sleep(25 * turn);
+    if (turn === 39) writePlans({ ...wide, requestsPerDay: 888 });
+    server().process.kill("SIGHUP");
+  });
+  expect((await send({})).status).toBe(200);
+  await Promise.all(stormed);
+  await eventually(async () => (await limitToday()) === 888, "the last file is in force");
+  expect(readings() - before).toBeLessThanOrEqual(5);
+  writePlans(wide);
+  await byCommand();
+});
+
 test("a file with an error leaves the old plans in force, says where the error is, and drops nothing", async () => {
   const rest = await startStream(20);
   writePlans({ requestsPerDay: -5 });

@@ -3,6 +3,7 @@
 import { expect, test } from "bun:test";
 import { KEY } from "./harness.ts";
 import { headerOf, type Message, request, type SendOptions, statusOf } from "./http.ts";
+import { described, ownViolations } from "./oracle/own.ts";
 import { HELLO, MODEL, testTraffic, useServer } from "./suite.ts";
 
 const server = useServer();
@@ -37,6 +38,17 @@ test.each([
       param: null,
       code: "unknown_url",
     });
+  }
+});
+
+test("what is ours to describe is answered as docs/openapi/oxbow.yaml says", async () => {
+  const paths = Object.entries(described.paths).flatMap(([path, methods]) => ("get" in methods ? [path] : []));
+  expect(paths).toContain("/v1/engines");
+  for (const path of paths) {
+    const answer = await ask("GET", path);
+    const body = JSON.parse(answer.body.toString());
+    expect([path, statusOf(answer), ownViolations("GET", path, 200, body)]).toEqual([path, 200, []]);
+    if (path === "/v1/engines") expect(body.data).not.toEqual([]);
   }
 });
 

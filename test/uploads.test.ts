@@ -10,7 +10,7 @@ import sharp from "sharp";
 import { adminPlan, dataWith, simulatorAlone } from "./data.ts";
 import { eventually, KEY, type RunningServer, startServer } from "./harness.ts";
 import { makeMember } from "./members.ts";
-import { formOf, wavOf } from "./recordings.ts";
+import { formOf, needTools, wavOf } from "./recordings.ts";
 
 setDefaultTimeout(120_000);
 const MB = 1_000_000;
@@ -29,6 +29,7 @@ beforeAll(async () => {
       OXBOW_BODIES_BYTES_MAX: String(LIMITS.all),
       OXBOW_ACCOUNT_BODIES_BYTES_MAX: String(LIMITS.account),
       OXBOW_BODY_IDLE_MS_MAX: "1000",
+      OXBOW_AUDIO_SECONDS_MAX: "700",
       OXBOW_BODY_BYTES_PER_SECOND_MIN: "1000000",
     },
   });
@@ -223,3 +224,25 @@ test.each(["200000000", "99999999999999"])(
     expect(answer).toContain("Maximum content size limit");
   },
 );
+
+/** What is refused, and how it is told. */
+async function refusalOf(bytes: Buffer, name?: string): Promise<[number, string, string]> {
+  const { body, headers } = formOf({ model: "whisper-medium" }, bytes, name);
+  const init = { method: "POST", headers: { authorization: `Bearer ${KEY}`, ...headers }, body };
+  const answer = await fetch(`http://127.0.0.1:${server.port}/v1/audio/transcriptions`, init);
+  const { error } = (await answer.json()) as { error: { code: string; message: string } };
+  return [answer.status, error.code, error.message];
+}
+
+test("a recording is as long as the server takes, where the plan does not say less, and holds no more than that", async () => {
+  const [status, code, message] = await refusalOf(wavOf(750, 8_000));
+  expect([status, code]).toEqual([400, "input_limit_exceeded"]);
+  expect(message).toContain("more than 700 seconds of audio");
+  needTools();
+  const silence = ["-f", "lavfi", "-i", "anullsrc=r=96000:cl=7.1", "-t", "120", "-c:a", "flac", "-f", "flac", "-"];
+  const { stdout } = Bun.spawnSync(["ffmpeg", "-loglevel", "error", ...silence], { stderr: "inherit" });
+  expect(stdout.length).toBeLessThan(MB);
+  const wide = await refusalOf(stdout as Buffer, "a.flac");
+  expect(wide.slice(0, 2)).toEqual([400, "input_limit_exceeded"]);
+  expect(wide[2]).toContain("120 seconds of audio with 8 channels of 96000 samples a second");
+});

@@ -1,5 +1,6 @@
 // `oxbow engines`: adds, drains and removes engines, while the server runs or before it does.
 
+import type { EngineObject } from "@oxbow/contract";
 import type { Command } from "commander";
 import { type Asker, askList } from "../ask.ts";
 import { findEngine, openEngines } from "../engine-table.ts";
@@ -73,22 +74,8 @@ export function addEngines(program: Command, env: Env): void {
     .action((options: Common) => reload(options, env));
 }
 
-interface Listed {
-  id: string;
-  kind: string;
-  url?: string;
-  models: string[];
-  state: string;
-  reason?: string;
-  slots: number;
-  used: number;
-  weight: number;
-  share: number;
-  load: { running: number; waiting: number; kv_usage: number | null } | null;
-}
-
 async function list(options: ListOptions, env: Env): Promise<void> {
-  const engines = await askList<Listed>("/engines", options, env);
+  const engines = await askList<EngineObject>("/engines", options, env);
   if (options.json) {
     printJson(engines);
     return;
@@ -106,7 +93,7 @@ async function list(options: ListOptions, env: Env): Promise<void> {
   printTable(["ID", "KIND", "WHERE", "MODELS", "BUSY", "WEIGHT", "LOAD", "STATE"], rows);
 }
 
-function stateOf({ state, reason, share }: Listed): string {
+function stateOf({ state, reason, share }: EngineObject): string {
   if (reason !== undefined) return `${state}: ${reason}`;
   return share < 1 && state === "warm" ? `warm, ${Math.round(share * 100)} % of its share` : state;
 }

@@ -220,6 +220,17 @@ test("a FLAC of silence, which is next to nothing, is measured and heard piece b
   }
 });
 
+test("what is in a file, its head says, and not bytes that look like frames of an MP3", async () => {
+  const encode = ["-f", "lavfi", "-i", "sine=d=3:r=22050", "-c:a", "flac", "-f", "flac", "-"];
+  const { stdout: flac } = Bun.spawnSync(["ffmpeg", "-loglevel", "error", ...encode]);
+  // As a cover may have them: a block of padding behind the first one of the head.
+  const padding = Buffer.alloc(4 + 3 * 417);
+  padding.writeUInt32BE(0x0100_0000 + padding.length - 4);
+  for (const at of [4, 421, 838]) padding.set([0xff, 0xfb, 0x90, 0x64], at);
+  const bytes = Buffer.concat([flac.subarray(0, 42), padding, flac.subarray(42)]);
+  expect(await measure(bytes)).toMatchObject({ container: "FLAC", seconds: 3 });
+});
+
 test("what is no recording is refused, whatever it begins like", async () => {
   const junk = Buffer.from("junk".repeat(5_000));
   const heads = ["RIFF\u0010\0\0\0WAVEfmt ", "OggS", "fLaC", "ID3", "\u001aE\u00df\u00a3", "\0\0\0\u0020ftypM4A "];

@@ -37,7 +37,8 @@ export interface Recording {
   channels: number;
 }
 
-const FORMATS = [WAVE, MP3, FLAC, OGG, WEBM, MATROSKA, MP4, QTFF, ADTS];
+// Those without a head of their own come last: their marks of two bytes stand in the noise of any other.
+const FORMATS = [WAVE, FLAC, OGG, WEBM, MATROSKA, MP4, QTFF, MP3, ADTS];
 
 /** @throws BadAudio */
 export async function openRecording(bytes: Uint8Array): Promise<Recording> {

@@ -75,20 +75,21 @@ export class NotJson extends Error {
   readonly came: string;
 
   constructor(response: Response, text: string, options?: ErrorOptions) {
-    const came = whatCame(response, text);
+    const came = cameOf(response, text);
     super(`${whenceOf(response)} answered with ${came} instead of JSON`, options);
     this.came = came;
   }
 }
 
-/** Without what an address may carry of secrets. */
-function whenceOf({ url }: Response): string {
+/** The address of an answer, without what it may carry of secrets. */
+export function whenceOf({ url }: Response): string {
   if (!URL.canParse(url)) return "it";
   const { origin, pathname } = new URL(url);
   return origin + pathname;
 }
 
-function whatCame(response: Response, text: string): string {
+/** What an answer is, in words for a line of a log or a terminal: its type, and its title when it is a page. */
+export function cameOf(response: Response, text: string): string {
   if (text.trim() === "") return "nothing";
   const type = (response.headers.get("content-type") ?? "").split(";")[0]!.trim();
   const title = /<title[^>]*>([^<]{1,200})/i.exec(text.slice(0, HEAD_LENGTH))?.[1];
@@ -101,7 +102,6 @@ function whatCame(response: Response, text: string): string {
 const HEAD_LENGTH = 16_384;
 const SHOWN_LENGTH_MAX = 80;
 
-/** For a line of a log or a terminal. */
 function plain(text: string): string {
   return text
     .replace(/[\p{Cc}\s]+/gu, " ")

@@ -43,6 +43,39 @@ test("nesting that would end a recursion is refused", () => {
   expect(refused(bytes(`{"a":${"[".repeat(50)}${"]".repeat(50)}}`))).toBeNull();
 });
 
+test("what would keep the parser for seconds is refused in no time; what is only large is not", () => {
+  const hostile = [
+    "[".repeat(10_000_000),
+    '{"a":'.repeat(4_000_000),
+    `{${'"a":0,'.repeat(1_000_000)}"b":0}`,
+    `{"a":[${"{},".repeat(2_000_000)}0]}`,
+  ];
+  for (const text of hostile) {
+    const given = bytes(text);
+    const started = performance.now();
+    expect(refused(given)).toBe("invalid_json");
+    expect(performance.now() - started).toBeLessThan(500);
+  }
+  const large = { text: '[{":"}]\\"'.repeat(200_000), ids: Array.from({ length: 300_000 }, (_, at) => at), last: "\\" };
+  expect(parseJsonObject(bytes(JSON.stringify(large)))).toEqual(large);
+  const many = Object.fromEntries(Array.from({ length: 100_000 }, (_, at) => [`k${at}`, { a: [at] }]));
+  expect(parseJsonObject(bytes(JSON.stringify(many)))).toEqual(many);
+});
+
+test("the look before the parser and the parser see the same strings", () => {
+  // Large enough to be looked at, and full of what ends strings or only seems to.
+  const text = fc
+    .array(fc.constantFrom('"', "\\", "[", "{", ":", "a", "]"), { maxLength: 60 })
+    .map((all) => all.join(""));
+  fc.assert(
+    fc.property(fc.array(text, { maxLength: 30 }), (texts) => {
+      const value = { pad: "x".repeat(70_000), texts };
+      expect(parseJsonObject(bytes(JSON.stringify(value)))).toEqual(value);
+    }),
+    { numRuns: 200 },
+  );
+});
+
 test("an error never quotes the body", () => {
   try {
     parseJsonObject(bytes('{"messages": secret'));

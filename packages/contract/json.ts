@@ -6,14 +6,19 @@ const strict = new TextDecoder("utf-8", { fatal: true });
 
 /** Objects and arrays inside each other: far more than any call needs, far less than what ends a recursion. */
 const DEPTH_MAX = 128;
+/** Members, objects and arrays together: a parser takes microseconds and 600 bytes for each, in a turn of its own. */
+const NODES_MAX = 500_000;
+/** Smaller bodies are parsed sooner than they are looked at. */
+const LOOK_BYTES_MIN = 65_536;
 
 /**
- * Parses a request body. Refuses bad UTF-8, bad JSON, anything but an object at the top, and nesting deeper than
- * `DEPTH_MAX`. A byte-order mark is skipped.
+ * Parses a request body. Refuses bad UTF-8, bad JSON, anything but an object at the top, nesting deeper than `DEPTH_MAX`,
+ * and more than `NODES_MAX` members. A byte-order mark is skipped.
  *
  * @throws ApiError `invalid_json`
  */
 export function parseJsonObject(bytes: Uint8Array): Record<string, unknown> {
+  if (bytes.length >= LOOK_BYTES_MIN) refuseCostly(bytes);
   let value: unknown;
   try {
     value = JSON.parse(strict.decode(bytes));
@@ -34,11 +39,55 @@ function hint(cause: unknown): string {
   return cause instanceof TypeError ? "It is not valid UTF-8." : "It is not valid JSON.";
 }
 
+/** Ten megabytes of brackets or of short names would keep a parser, and everybody, for seconds: they are counted first. */
+function refuseCostly(bytes: Uint8Array): void {
+  let depth = 0;
+  let nodes = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    switch (bytes[at]) {
+      case QUOTE:
+        at = endOfString(bytes, at);
+        break;
+      case 0x5b: // [
+      case 0x7b: // {
+        nodes++;
+        if (++depth > DEPTH_MAX) throw tooDeep();
+        break;
+      case 0x5d: // ]
+      case 0x7d: // }
+        depth--;
+        break;
+      case 0x3a: // :
+        nodes++;
+    }
+    if (nodes > NODES_MAX) {
+      throw new ApiError("invalid_json", `${UNPARSABLE} It has more than ${NODES_MAX} members, objects and arrays.`);
+    }
+  }
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/** Where the string that begins at `start` ends; the end of the bytes when it does not. */
+function endOfString(bytes: Uint8Array, start: number): number {
+  for (let end = bytes.indexOf(QUOTE, start + 1); end >= 0; end = bytes.indexOf(QUOTE, end + 1)) {
+    let slashes = 0;
+    while (bytes[end - 1 - slashes] === BACKSLASH) slashes++;
+    if (slashes % 2 === 0) return end;
+  }
+  return bytes.length;
+}
+
 /** What is refused here would overflow the stack of whoever walks it later. */
 function refuseDeep(value: object): void {
   if (goesDeeper(value, DEPTH_MAX)) {
-    throw new ApiError("invalid_json", `${UNPARSABLE} It is nested deeper than ${DEPTH_MAX} levels.`);
+    throw tooDeep();
   }
+}
+
+function tooDeep(): ApiError {
+  return new ApiError("invalid_json", `${UNPARSABLE} It is nested deeper than ${DEPTH_MAX} levels.`);
 }
 
 /** Whether there are more than `levels` inside each other. Looks no deeper than that. */

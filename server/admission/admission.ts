@@ -116,8 +116,9 @@ export function createAdmission<E, O = never>(options: AdmissionOptions<E, O>) {
      *  4. sizes that only `prepare` finds, by plan;
      *  5. the line of the model.
      *
-     * @throws ApiError `shutting_down` (1); `model_not_allowed`, `context_length_exceeded`, `input_limit_exceeded`, `output_limit_exceeded` (2);
-     *   `insufficient_quota`, `rate_limit_exceeded` (3); `input_limit_exceeded` (4); `queue_full`, `queue_timeout`, `model_not_ready`, `model_failed` (5);
+     * @throws ApiError `shutting_down` (1); `model_not_allowed`, `context_length_exceeded`, `input_limit_exceeded`,
+     *   `output_limit_exceeded` (2); `insufficient_quota`, `rate_limit_exceeded` (3); `input_limit_exceeded` (4);
+     *   `queue_full`, `queue_timeout`, `model_not_ready`, `model_failed` (5);
      *   what counting and preparing throw; the signal's reason on hang-up
      */
     async admit(ask: Ask): Promise<Ticket<E, O>> {

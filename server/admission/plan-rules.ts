@@ -36,7 +36,8 @@ export interface Length {
  *  2. the prompt is short enough: by a bound of its length, else by its count; and so is what is no text;
  *  3. the answer is cut to what the plan allows, unless nothing would be left of it.
  *
- * @throws ApiError `model_not_allowed` (1), `context_length_exceeded` and `input_limit_exceeded` (2), `output_limit_exceeded` (3); what counting throws
+ * @throws ApiError `model_not_allowed` (1), `context_length_exceeded` and `input_limit_exceeded` (2), `output_limit_exceeded` (3);
+ *   what counting throws
  */
 export function checkCall(terms: Terms, size: Size): Length | Promise<Length> {
   const { model, inputTokens } = size;

@@ -387,7 +387,7 @@ test("nobody starves: each class that waits gets its floor in any stretch of tim
     }),
     { numRuns: 200 },
   );
-});
+}, 30_000);
 
 test("backlogged accounts differ by at most one call each, by weight, over any stretch of time", () => {
   const weights = fc.array(fc.constantFrom(0.5, 1, 2, 3, 10), { minLength: 2, maxLength: 6 });

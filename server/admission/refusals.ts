@@ -68,7 +68,10 @@ export function limitReached(terms: Terms, refused: Refused, units: number, rand
   return new ApiError("rate_limit_exceeded", text, { retryAfterMs });
 }
 
-/** SDKs follow a wait of up to a minute, and forget a longer one and hammer. Measured 2026-11-21 with openai for Node and Python. */
+/**
+ * SDKs follow a wait of up to a minute, and forget a longer one and hammer. Measured 2026-11-21 with openai for Node and
+ * Python.
+ */
 const WAIT_MS_MAX = 60_000;
 /** Nobody knows when a call of the account's own ends. */
 const UNKNOWN_WAIT_MS = 1_000;

@@ -3,19 +3,6 @@
 import type { Model, Plan, PlanLimit } from "../config.ts";
 import type { Rules } from "./limits.ts";
 
-const LIMIT_NAMES = [
-  "requestsPerDay",
-  "requestsPerMinute",
-  "inputTokensMax",
-  "outputTokensMax",
-  "audioSecondsMax",
-  "imagePixelsMax",
-  "speechCharactersMax",
-  "concurrencyMax",
-] as const satisfies (keyof Plan)[];
-/** null: no limit. */
-export type Limits = Record<PlanLimit, number | null>;
-
 /** How much of something other than tokens a call brings. */
 export interface Measure {
   limit: Extract<PlanLimit, "audioSecondsMax" | "imagePixelsMax" | "speechCharactersMax">;
@@ -74,9 +61,9 @@ export function limitOf({ caller, plan }: Terms, name: PlanLimit): number | null
   return agreed === undefined ? plan[name] : agreed;
 }
 
-/** All of them. */
-export function limitsIn(terms: Terms): Limits {
-  return Object.fromEntries(LIMIT_NAMES.map((name) => [name, limitOf(terms, name)])) as Limits;
+/** The plan's numbers, with the contract's in their place. */
+export function limitsIn({ caller, plan }: Terms): Record<PlanLimit, number | null> {
+  return { ...plan, ...caller.overrides };
 }
 
 /** @param units what the call takes of the day */

@@ -138,7 +138,8 @@ export function createFleet(options: FleetOptions): Fleet {
     onFree: (listener) => void freeListeners.push(listener),
     onChange: (listener) => void changeListeners.push(listener),
     states: () => [...roster.groups()].map(([id, group]) => statusOf(bestOf(group), id)),
-    engines: () => roster.current().map((replica) => ({ ...viewOf(replica), used: roster.usedBy(replica.entry.id) })),
+    engines: () =>
+      roster.current().map((replica) => viewOf(replica, roster.servedBy(replica), roster.usedBy(replica.entry.id))),
 
     ready: () =>
       [...roster.groups().values()].every(

@@ -119,6 +119,10 @@ test("an engine of all other models stays as it is when one of them gets its own
     ["m", "e"],
     ["n", "f"],
   ]);
+  expect(fleet.engines().map(({ id, models }) => [id, models])).toEqual([
+    ["e", ["m"]],
+    ["f", ["n"]],
+  ]);
   expect(pids()).toHaveLength(2);
   const back = until(({ id, engine, state }) => id === "n" && engine === "e" && state === "warm");
   fleet.apply({ ...table, engines: [{ ...row, models: [{ id: "m" }] }] });

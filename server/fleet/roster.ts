@@ -3,19 +3,15 @@
 
 import type { EngineEntry } from "../config.ts";
 import type { Engine } from "../engines/engines.ts";
-import { createLocal } from "./local.ts";
+import { createBuilder } from "./build.ts";
 import { createMemory, MACHINE } from "./memory.ts";
 import { type FleetOptions, LIMITS } from "./options.ts";
-import { createRemote } from "./remote.ts";
-import { createReplica, type Host, type HostState, type Replica } from "./replica.ts";
+import type { HostState, Replica } from "./replica.ts";
 import { createResidency } from "./residency.ts";
 import { socketFolder } from "./sockets.ts";
-import { type EngineTable, replaces, servedIds, workerModels } from "./table.ts";
+import { type EngineTable, replaces, servedIds } from "./table.ts";
 import { type ModelStatus, statusesOf } from "./view.ts";
 import { realClock } from "./worker.ts";
-
-/** Longer than a worker takes to end; short enough that an orchestrator does not kill us first. */
-const STOP_MS_MAX = 5_000;
 
 export interface RosterListener {
   /** An engine of the model may take a call that it could not take before. */
@@ -27,8 +23,8 @@ export type Roster = ReturnType<typeof createRoster>;
 
 /** @throws Error when an engine cannot be built */
 export function createRoster(options: FleetOptions, tell: RosterListener) {
-  const { log, clock = realClock, random = Math.random, stopMsMax = STOP_MS_MAX } = options;
-  const limits = { ...LIMITS, ...options.limits };
+  const { log, clock = realClock } = options;
+  const { residentMsMin } = { ...LIMITS, ...options.limits };
   const folder = socketFolder(options.env.XDG_RUNTIME_DIR);
   let table: EngineTable = options;
   let replicas: Replica[] = [];
@@ -43,58 +39,20 @@ export function createRoster(options: FleetOptions, tell: RosterListener) {
       const timer = setTimeout(back, ms);
       return () => clearTimeout(timer);
     },
-    stayMsMin: limits.residentMsMin,
+    stayMsMin: residentMsMin,
     onMove: (id, to) =>
       log.info({ engine: id }, to === "load" ? "engine gets its memory" : "engine gives its memory back"),
   });
-  let phase: "new" | "starting" | "started" | "stopped" = "new";
-
-  function build(entry: EngineEntry, from: EngineTable): Replica {
-    const kind = from.kinds[entry.kind];
-    if (kind === undefined) throw new Error(`engine ${entry.id}: its kind ${entry.kind} has no worker`);
-    const models = workerModels(entry, from.engines, options.models);
-    const onState = (state: HostState) => announceState(replica, state);
-    const onWanted = () => {
+  const build = createBuilder(options, {
+    threadsOf: memory.threadsOf,
+    socket: folder.next,
+    onState: announceState,
+    onWanted: (replica) => {
       if (isCurrent(replica)) replica.seat?.want();
-    };
-    const common = {
-      kind,
-      models,
-      env: options.env,
-      log,
-      loadMsMax: options.loadMsMax,
-      clock,
-      random,
-      onState,
-      onWanted,
-    };
-    const host: Host = kind.remote
-      ? createRemote(entry, {
-          ...common,
-          classes: options.classes ?? [],
-          onTried: () => replica.settled.resolve(),
-          onFound: (awake) => replica.seat?.found(awake),
-        })
-      : createLocal(entry, {
-          ...common,
-          socket: folder.next(),
-          threads: memory.threadsOf(entry, from),
-          stopMsMax,
-          weightsOf: (id) => options.weightsOf?.(id, kind.format) ?? null,
-        });
-    const replica = createReplica({
-      entry,
-      host,
-      now: clock.now,
-      onFree: announceFree,
-      log,
-      errorsMax: limits.ejectErrorsMax,
-      lookMs: limits.lookMs,
-      slowStartMs: limits.slowStartMs,
-    });
-    replica.draining = entry.drain === true;
-    return replica;
-  }
+    },
+    onFree: announceFree,
+  });
+  let phase: "new" | "starting" | "started" | "stopped" = "new";
 
   /** Takes part in who has memory: workers of ours in that of this machine, others in the pool that their entry names. */
   function seat(replica: Replica): void {
@@ -206,6 +164,8 @@ export function createRoster(options: FleetOptions, tell: RosterListener) {
     groups: (): ReadonlyMap<string, readonly Replica[]> => groups,
     current,
     usedBy,
+    /** The models that calls go to it for: one for all the rest may know more. */
+    servedBy: (replica: Replica) => [...groups].flatMap(([id, group]) => (group.includes(replica) ? [id] : [])),
     /** Also one that is on its way out. */
     find: (engine: Engine) => [...replicas, ...leaving].find(({ host }) => host.engine === engine),
     bytesOf: memory.bytesOf,

@@ -1,6 +1,6 @@
 // What is told of the fleet outside: the state of each model, and each engine as the operator sees it.
 
-import type { ModelState } from "@oxbow/contract";
+import type { EngineObject, ModelState } from "@oxbow/contract";
 import type { Load, Replica } from "./replica.ts";
 
 export interface ModelStatus {
@@ -17,24 +17,8 @@ export interface ModelStatus {
   engine: string;
 }
 
-/** One engine, as the operator sees it. */
-export interface EngineView {
-  id: string;
-  kind: string;
-  /** Of a server elsewhere. */
-  url?: string;
-  models: string[];
-  state: ModelState | "draining" | "ejected";
-  reason?: string;
-  slots: number;
-  used: number;
-  weight: number;
-  /** Of its weight, while it comes back: 0 to 1. */
-  share: number;
-  /** How often it was sent off since the start. */
-  ejections: number;
-  tags: readonly string[];
-  accounts?: readonly string[];
+/** One engine, as the operator sees it: on the wire, but for the names of its load. */
+export interface EngineView extends Omit<EngineObject, "object" | "load"> {
   /** What its metrics said within the last seconds. */
   load: Load | null;
 }
@@ -48,7 +32,12 @@ export function statusesOf(replica: Replica): ModelStatus[] {
   return replica.host.models.map(({ id }) => statusOf(replica, id));
 }
 
-export function viewOf({ entry, host, slots, health, draining, lastLoad }: Replica): EngineView {
+/**
+ * @param models that calls go to it for
+ * @param used slots that are taken under its name: also of one that it replaces
+ */
+export function viewOf(replica: Replica, models: string[], used: number): EngineView {
+  const { entry, host, slots, health, draining, lastLoad } = replica;
   const state = host.state();
   const { ejectedAt, reason, share } = health.standing();
   const why = state.state === "warm" ? reason : "reason" in state ? (state.reason ?? null) : null;
@@ -57,11 +46,11 @@ export function viewOf({ entry, host, slots, health, draining, lastLoad }: Repli
     id: entry.id,
     kind: entry.kind,
     ...(entry.url === undefined ? {} : { url: entry.url }),
-    models: host.models.map(({ id }) => id),
+    models,
     state: shown,
     ...(why === null ? {} : { reason: why }),
     slots: slots.count,
-    used: slots.taken,
+    used,
     weight: entry.weight,
     share,
     ejections: health.ejections(),

@@ -34,6 +34,8 @@ export interface Exchange {
   copy: Copy | null;
   /** null: it is not traced. */
   trace: Trace | null;
+  /** The answer has ended, and its last bytes are being sent. Safe to call twice. */
+  onEnd: () => void;
 }
 
 /**
@@ -62,6 +64,7 @@ export function createExchange(request: Request, path: string, rooms: Rooms): Ex
     simulated: false,
     copy: null,
     trace: null,
+    onEnd: () => {},
   };
 }
 

@@ -6,7 +6,7 @@ import { createExchange } from "./exchange.ts";
 import { readForm } from "./form.ts";
 import type { Rooms } from "./rooms.ts";
 
-const LIMITS = { bodyIdleMsMax: 200 };
+const LIMITS = { bodyIdleMsMax: 200, bodyBytesPerSecondMin: 1_000 };
 const BOUNDARY = "--b";
 
 /** Reads what a client sends in pieces of their own. */
@@ -107,11 +107,43 @@ test("a hundred parts are read, one more is refused, and so is a body or a field
   expect((await refusalOf(read([long], undefined, { bytesMax: 4_000_000 })))[1]).toContain("'prompt' is longer");
 });
 
+test("parts count though they have no name, wherever the network cuts their bytes", async () => {
+  const nameless = `--${BOUNDARY}\r\n\r\n\r\n`;
+  const form = (count: number) => field("model", "x") + nameless.repeat(count) + END;
+  expect((await read([form(99)])).fields.size).toBe(1);
+  expect((await refusalOf(read([form(100)])))[1]).toContain("more than 100 parts");
+  const started = performance.now();
+  const bytesMax = 32_000_000;
+  expect((await refusalOf(read([form(1_000_000)], undefined, { bytesMax })))[1]).toContain("more than 100 parts");
+  expect(performance.now() - started).toBeLessThan(2_000);
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(99, 100),
+      fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }),
+      async (count, sizes) => {
+        const bytes = Buffer.from(form(count));
+        const pieces: Uint8Array[] = [];
+        for (let at = 0, turn = 0; at < bytes.length; turn++) {
+          const size = sizes[turn % sizes.length]!;
+          pieces.push(bytes.subarray(at, at + size));
+          at += size;
+        }
+        const row = await read(pieces).then(
+          () => "read",
+          (error) => error.row,
+        );
+        expect([count, row]).toEqual([count, count === 99 ? "read" : "invalid_form"]);
+      },
+    ),
+    { numRuns: 30 },
+  );
+});
+
 test("a client that stops in the middle is told so", async () => {
   const body = new ReadableStream<Uint8Array>({ start: (c) => c.enqueue(Buffer.from(field("model", "m"))) });
   const headers = { "content-type": `multipart/form-data; boundary=${BOUNDARY}` };
   const request = new Request("http://x/", { method: "POST", body, headers });
-  const exchange = createExchange(request, "/", { limits: { bodyIdleMsMax: 20 } } as unknown as Rooms);
+  const exchange = createExchange(request, "/", { limits: { ...LIMITS, bodyIdleMsMax: 20 } } as unknown as Rooms);
   expect((await refusalOf(readForm(exchange, { bytesMax: 1000 })))[0]).toBe("request_timeout");
 });
 

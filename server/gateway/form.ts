@@ -27,7 +27,9 @@ const NAME_BYTES_MAX = 256;
  */
 export async function readForm(exchange: Exchange, { bytesMax, partsMax = PARTS_MAX }: FormBounds): Promise<Form> {
   const form: Form = { fields: new Map(), files: [] };
-  const parser = createParser(exchange.request.headers.get("content-type"));
+  const contentType = exchange.request.headers.get("content-type");
+  const parser = createParser(contentType);
+  const countIn = createCount(contentType!);
   let parts = 0;
   let refusal: ApiError | null = null;
   const refuse = (what: string, cause?: unknown) => {
@@ -62,6 +64,9 @@ export async function readForm(exchange: Exchange, { bytesMax, partsMax = PARTS_
     });
   });
   for await (const piece of bodyParts(exchange, bytesMax)) {
+    // Parts without a name are passed over in silence, and cost as much as others.
+    if (countIn(piece) > partsMax) refuse(`it has more than ${partsMax} parts`);
+    if (refusal) break;
     const takesMore = parser.write(piece);
     if (refusal) break;
     if (!takesMore) await Promise.race([ended, new Promise<void>((resolve) => parser.once("drain", resolve))]);
@@ -84,6 +89,27 @@ function createParser(contentType: string | null): InstanceType<typeof Busboy> {
   } catch (cause) {
     throw broken("its Content-Type names no boundary", cause);
   }
+}
+
+/** What counts the parts that begin, as their bytes come. */
+function createCount(contentType: string): (piece: Uint8Array) => number {
+  const boundary = /;\s*boundary=(?:"([^"]*)"|([^\s;]*))/i.exec(contentType);
+  const delimiter = Buffer.from(`--${boundary?.[1] ?? boundary?.[2] ?? ""}\r\n`, "latin1");
+  const whole = delimiter.length;
+  let count = 0;
+  let rest = Buffer.alloc(0);
+  const look = (bytes: Buffer) => {
+    for (let at = bytes.indexOf(delimiter); at >= 0; at = bytes.indexOf(delimiter, at + whole)) count++;
+  };
+  return (piece) => {
+    const bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.length);
+    // One that lies across the border of two pieces: neither side holds a whole one here.
+    const border = Buffer.concat([rest, bytes.subarray(0, whole - 1)]);
+    look(border);
+    look(bytes);
+    rest = Buffer.from((bytes.length < whole ? border : bytes).subarray(-(whole - 1)));
+    return count;
+  };
 }
 
 function broken(what: string, cause?: unknown): ApiError {

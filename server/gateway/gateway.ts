@@ -22,7 +22,7 @@ import { usage } from "./endpoints/usage.ts";
 import { sendError } from "./errors.ts";
 import { answerHeaders, createExchange, type Exchange } from "./exchange.ts";
 import { createHolds, holdsFor } from "./holds.ts";
-import { createKeepOpen } from "./keep-open.ts";
+import { createKeepOpen, type Lift } from "./keep-open.ts";
 import { createPulse } from "./pulse.ts";
 import { conclude } from "./record.ts";
 import type { Rooms } from "./rooms.ts";
@@ -79,10 +79,11 @@ export function createGateway({ models, memoryBytes, ...given }: GatewayOptions)
     stopped: () => stopped,
   };
   return {
-    /** @param lift lifts the server's idle time-out for this request: our own deadlines hold then */
-    async handle(request: Request, lift: () => void): Promise<Response> {
+    /** @param lift lifts the server's idle time-out while this request lasts: our own deadlines hold then */
+    async handle(request: Request, lift: Lift): Promise<Response> {
       const exchange = createExchange(request, pathOf(request.url), rooms);
       keepOpen.add(lift);
+      exchange.onEnd = () => keepOpen.remove(lift);
       exchange.trace = rooms.traces.begin(request.headers);
       let response: Response;
       try {
@@ -96,7 +97,7 @@ export function createGateway({ models, memoryBytes, ...given }: GatewayOptions)
       if (!record.stream) {
         conclude(exchange, response.status);
         exchange.hold?.release();
-        keepOpen.remove(lift);
+        exchange.onEnd();
       }
       return record.method === "HEAD" ? withoutBody(response) : response;
     },

@@ -6,7 +6,7 @@ import type { Ticket } from "../admission/admission.ts";
 import type { Engine, Outcome as Fate } from "../fleet/fleet.ts";
 import type { StoredAnswer } from "../ledger/ledger.ts";
 import type { Exchange } from "./exchange.ts";
-import { fateOf } from "./failover.ts";
+import { fateOf } from "./fate.ts";
 import type { Claim } from "./idempotency.ts";
 import { noteError } from "./record.ts";
 

@@ -89,6 +89,7 @@ export function sendStream(
   function end(): void {
     if (ended) return;
     ended = true;
+    exchange.onEnd();
     pulse.remove(beat);
     exchange.request.signal.removeEventListener("abort", hangUp);
     course.cancel(tokenSent);

@@ -122,6 +122,7 @@ const REFUSED: [what: string, bytes: () => Uint8Array | Promise<Uint8Array>, row
   ],
   ["a head of 50,000 by 50,000", () => pngHead(50_000, 50_000), "image_too_large"],
   ["a BMP's head of 50,000 by 50,000", () => bmpHead(50_000), "image_too_large"],
+  ["a PNG of one by a million", () => pngHead(1, 1_000_000), "image_too_large"],
   ["more bytes than allowed", () => new Uint8Array(1_000_001), "image_file_too_large"],
 ];
 const NOISE = { raw: { width: 64, height: 64, channels: 3 } } as const;

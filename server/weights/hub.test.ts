@@ -43,6 +43,16 @@ test("a page to which the hub points is named by its own address", async () => {
   expect(message).toStartWith(`${endpoint}/login answered with text/html`);
 });
 
+test("a page in place of a file is no file, and is not asked for until the patience is gone", async () => {
+  answer = page;
+  const { message } = await failureOf(hub.open("org/model", COMMIT, "m.gguf", 0, new AbortController().signal));
+  expect(message).toContain(
+    `/m.gguf answered with text/html, a page titled 'Sign in', instead of m.gguf, so it is no hub`,
+  );
+  const html = await hub.open("org/model", COMMIT, "README.html", 0, new AbortController().signal);
+  expect(html.ok).toBeTrue();
+});
+
 test("a list without an end is hung up on, and one of too many files is not believed", async () => {
   let sent = 0;
   const piece = new TextEncoder().encode(" ".repeat(65_536));

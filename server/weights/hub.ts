@@ -4,7 +4,7 @@
 // Sources, read 2026-11-21: huggingface.co/docs/hub/api, the tree and pagination of huggingface_hub (utils/_pagination.py),
 // and huggingface.co/docs/huggingface.js (ListFileEntry).
 
-import { AnswerTooLong, NotJson, readJson } from "@oxbow/contract";
+import { AnswerTooLong, cameOf, NotJson, readJson, readUpTo, whenceOf } from "@oxbow/contract";
 import { WeightsError } from "./errors.ts";
 import { type Clock, persist } from "./persist.ts";
 import type { Place } from "./place.ts";
@@ -127,13 +127,17 @@ export function createHub(place: Place, clock: Clock): Hub {
       const name = path.split("/").map(encodeURIComponent).join("/");
       const range: Record<string, string> = from > 0 ? { range: `bytes=${from}-` } : {};
       const answer = await get(`${place.endpoint}/${repository}/resolve/${commit}/${name}`, range, signal);
+      if (answer.ok && isPage(answer, path)) throw await pageInstead(answer, path);
       if (answer.ok || answer.status === 416) return answer;
       throw await refusalOf(answer, `${repository}, file ${path}`, place);
     },
   };
 }
 
-/** An address to go on at, from `link: <...>; rel="next"`. Only at the hub itself: mirrors may repeat the address of the original. */
+/**
+ * An address to go on at, from `link: <...>; rel="next"`. Only at the hub itself: mirrors may repeat the address of the
+ * original.
+ */
 function nextOf(link: string | null, current: string): string | null {
   const next = /<([^>]+)>\s*;[^,]*\brel="?next"?/.exec(link ?? "")?.[1];
   if (next === undefined) return null;
@@ -213,10 +217,25 @@ async function readAnswer(answer: Response, place: Place): Promise<unknown> {
   } catch (cause) {
     if (cause instanceof AnswerTooLong) throw unbelievable(place, cause.message);
     if (!(cause instanceof NotJson)) throw cause;
-    const text = `${cause.message}, so it is no hub, or something stands before the hub: a proxy, or a page to log in at. HF_ENDPOINT names another.`;
-    throw new WeightsError("unreachable", text, { cause });
+    throw new WeightsError("unreachable", `${cause.message}${NO_HUB}`, { cause });
   }
 }
+
+const NO_HUB =
+  ", so it is no hub, or something stands before the hub: a proxy, or a page to log in at. HF_ENDPOINT names another.";
+
+/** Weights are no page. */
+function isPage({ headers }: Response, path: string): boolean {
+  return (headers.get("content-type") ?? "").startsWith("text/html") && !/\.html?$/.test(path);
+}
+
+async function pageInstead(answer: Response, path: string): Promise<WeightsError> {
+  const { bytes } = await readUpTo(answer, PAGE_HEAD_BYTES);
+  const came = cameOf(answer, Buffer.from(bytes).toString());
+  return new WeightsError("unreachable", `${whenceOf(answer)} answered with ${came} instead of ${path}${NO_HUB}`);
+}
+
+const PAGE_HEAD_BYTES = 65_536;
 
 function unbelievable(place: Place, what: string): WeightsError {
   return new WeightsError("unsafe", `What answers at ${place.endpoint} is no hub that can be trusted: ${what}.`);

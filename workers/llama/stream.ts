@@ -22,8 +22,8 @@ const UNREAD_BYTES_MAX = 16 << 20;
 const FIRST_EVENT_MS = 1000;
 
 /**
- * An event stream. `produce` has sent its events when it resolves with what they cost; when it rejects, the stream ends with an error event in
- * place of `[DONE]`. The signal it gets fires when the reader has gone.
+ * An event stream. `produce` has sent its events when it resolves with what they cost; when it rejects, the stream ends
+ * with an error event in place of `[DONE]`. The signal it gets fires when the reader has gone.
  *
  * @throws what `produce` throws before its first event
  */

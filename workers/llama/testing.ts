@@ -1,19 +1,14 @@
 // What the worker's tests share: loading a generated model in this process, and starting the real worker process on one and
 // calling it over its socket.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createSseReader, type WorkerConfig, type WorkerHealth, type WorkerModel } from "@oxbow/contract";
+import { createSseReader, type WorkerConfig, type WorkerModel } from "@oxbow/contract";
+import { spawnProgram, temporaryDirectory, untilWarm, type WorkerProcess } from "../../packages/worker/testing.ts";
 import { readGgufHeader } from "./gguf-header.ts";
 import type { Job } from "./job.ts";
 import { type LoadedModel, loadModel } from "./load.ts";
 
-/** A directory of its own for a test file; call the function to remove it. */
-export function temporaryDirectory(): { path: string; remove(): void } {
-  const path = mkdtempSync(join(tmpdir(), "oxbow-llama-"));
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
-}
+export { temporaryDirectory };
 
 /** Loads a model into this process. Nothing frees it before the process ends: it is small. */
 export function loadHere(file: string, slots: number, contextTokens: number): Promise<LoadedModel> {
@@ -48,18 +43,13 @@ export function greedyJob(prompt: ArrayLike<number>, maxTokens: number, tokens: 
   };
 }
 
-export interface TestWorker {
+export interface TestWorker extends Omit<WorkerProcess, "post"> {
   socket: string;
-  process: Bun.Subprocess<"pipe", "ignore", "pipe">;
-  /** What it wrote to standard error so far. */
-  log(): string;
-  get(path: string): Promise<Response>;
   post(path: string, body: unknown, signal?: AbortSignal): Promise<Response>;
   /** The body as parsed JSON, whatever the status. */
   json<T = Record<string, unknown>>(path: string, body: unknown): Promise<T>;
   /** The data of each event, parsed, up to `[DONE]`. Throws when the stream ends without it. */
   events<T = Record<string, unknown>>(path: string, body: unknown): Promise<T[]>;
-  stop(): Promise<void>;
 }
 
 export interface WorkerSetup {
@@ -83,46 +73,22 @@ export function startWorker(file: string, directory: string, setup: WorkerSetup 
     threads: 1,
     options: setup.program ? (setup.options ?? {}) : { gpu: false, ...setup.options },
   };
-  const process = Bun.spawn([Bun.argv[0]!, join(import.meta.dir, setup.program ?? "main.ts"), JSON.stringify(config)], {
-    stdin: "pipe",
-    stdout: "ignore",
-    stderr: "pipe",
-  });
-  let log = "";
-  void (async () => {
-    const decoder = new TextDecoder();
-    for await (const bytes of process.stderr) log += decoder.decode(bytes, { stream: true });
-  })();
-  const url = (path: string) => `http://worker${path}`;
-  const post = (path: string, body: unknown, signal?: AbortSignal) =>
-    fetch(url(path), { method: "POST", body: JSON.stringify(body), unix: socket, ...(signal ? { signal } : {}) });
+  const worker = spawnProgram(join(import.meta.dir, setup.program ?? "main.ts"), config);
+  const post = (path: string, body: unknown, signal?: AbortSignal) => worker.post(path, body, signal ? { signal } : {});
   return {
+    ...worker,
     socket,
-    process,
-    log: () => log,
-    get: (path) => fetch(url(path), { unix: socket }),
     post,
     json: async <T>(path: string, body: unknown) => (await (await post(path, body)).json()) as T,
     events: async <T>(path: string, body: unknown) => eventsOf<T>(await post(path, body)),
-    async stop() {
-      process.kill("SIGKILL");
-      await process.exited;
-    },
   };
 }
 
 /** Starts the worker and waits until it is warm. */
 export async function startWarm(file: string, directory: string, setup: WorkerSetup = {}): Promise<TestWorker> {
   const worker = startWorker(file, directory, setup);
-  while (worker.process.exitCode === null) {
-    const health = await worker.get("/health").then(
-      (answer) => answer.json() as Promise<WorkerHealth>,
-      () => null,
-    );
-    if (health?.state === "warm") return worker;
-    await Bun.sleep(10);
-  }
-  throw new Error(`the worker ended with ${worker.process.exitCode}: ${worker.log()}`);
+  await untilWarm(worker);
+  return worker;
 }
 
 export async function eventsOf<T>(answer: Response): Promise<T[]> {

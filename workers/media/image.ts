@@ -20,6 +20,8 @@ sharp.concurrency(1);
 
 /** An image that makes its decoder work for longer was made to. */
 const SECONDS_MAX = 20;
+/** More than JPEG has. A PNG of one pixel by forty million is 80 kB, and cost its decoder 20 s: every line has its price. */
+const SIDE_MAX = 65_535;
 /** Of jpeg and webp: what a second encoding loses is less than a model can see. */
 const QUALITY = 92;
 
@@ -63,7 +65,11 @@ async function check(image: Sharp, { format, pixelsMax }: ImageJob): Promise<voi
   }
   const wanted = format === "bmp" ? "png" : format;
   if (head.format !== wanted) throw new BadImage("image_parse_error", `The image is not the ${format} it begins like.`);
-  if (head.width * (head.pageHeight ?? head.height) > pixelsMax) throw tooLarge(pixelsMax);
+  const height = head.pageHeight ?? head.height;
+  if (head.width * height > pixelsMax) throw tooLarge(pixelsMax);
+  if (Math.max(head.width, height) > SIDE_MAX) {
+    throw new BadImage("image_too_large", `The image has a side of more than ${SIDE_MAX} pixels.`);
+  }
 }
 
 /** libvips reads no BMP; Bun does. */

@@ -1,4 +1,5 @@
-// The process that decodes images, and measures recordings, from strangers: see the contract's media.ts for what it is told and what it answers.
+// The process that decodes images, and measures recordings, from strangers: see the contract's media.ts for what it is told
+// and what it answers.
 
 import { rmSync } from "node:fs";
 import { AUDIO_FIELD, type AudioJob, IMAGE_FIELD, type ImageJob, type MediaConfig } from "@oxbow/contract";

@@ -25,7 +25,6 @@ export interface SeeingContext {
 export interface Completed {
   stopped_eos: boolean;
   context_full: boolean;
-  tokens_predicted: number;
 }
 
 export interface Seeing {

@@ -110,6 +110,14 @@ describe("a model that sees", () => {
     expect(await texts({ ...options, seed: 4, n: 1 })).toEqual([three[1]!]);
   });
 
+  test("an answer counts its own tokens, whatever was stopped before it", async () => {
+    for (let turn = 0; turn < 30; turn++) {
+      await say([part(RED)], { stop: ["a", "e", "i", "o"] });
+      const { usage, choices } = await say([part(RED)], { max_completion_tokens: 4 });
+      expect([usage!.completion_tokens, choices[0]!.finish_reason]).toEqual([4, "length"]);
+    }
+  });
+
   test("many calls at the same time each see their own image", async () => {
     const colours = ["#f00", "#0f0", "#00f", "#ff0", "#0ff", "#f0f"];
     const images = await Promise.all(colours.map((colour) => picture(colour)));

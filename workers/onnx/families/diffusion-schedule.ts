@@ -93,26 +93,30 @@ function euler(config: SchedulerConfig, steps: number): Schedule {
 
   function guess(image: Float32Array, said: Float32Array, at: number): Float32Array {
     const sigma = sigmas[at]!;
-    if (prediction === "epsilon") return image.map((value, index) => value - sigma * said[index]!);
+    if (prediction === "epsilon") return sum(image, 1, said, -sigma);
     const square = sigma * sigma + 1;
-    return image.map((value, index) => said[index]! * (-sigma / Math.sqrt(square)) + value / square);
+    return sum(image, 1 / square, said, -sigma / Math.sqrt(square));
   }
 
   return {
     timesteps,
     startScale: spacing === "leading" ? Math.sqrt(most * most + 1) : most,
-    scale: (image, at) => {
-      const by = 1 / Math.sqrt(sigmas[at]! ** 2 + 1);
-      return image.map((value) => value * by);
-    },
+    scale: (image, at) => sum(image, 1 / Math.sqrt(sigmas[at]! ** 2 + 1), image, 0),
     step: (image, said, at) => {
-      const clean = guess(image, said, at);
-      const [sigma, next] = [sigmas[at]!, sigmas[at + 1]!];
-      return image.map((value, index) => value + ((value - clean[index]!) / sigma) * (next - sigma));
+      // The slope is what lies between the image and the guess, for each unit of noise.
+      const share = sigmas[at + 1]! / sigmas[at]! - 1;
+      return sum(image, 1 + share, guess(image, said, at), -share);
     },
     guess,
-    noised: (clean, noise, at) => clean.map((value, index) => value + sigmas[at]! * noise[index]!),
+    noised: (clean, noise, at) => sum(clean, 1, noise, sigmas[at]!),
   };
+}
+
+/** `a` times `by`, and `b` times `and`. A loop: with a callback for each number it took five times as long (2026-11-21). */
+function sum(a: Float32Array, by: number, b: Float32Array, and: number): Float32Array {
+  const out = new Float32Array(a.length);
+  for (let at = 0; at < out.length; at++) out[at] = by * a[at]! + and * b[at]!;
+  return out;
 }
 
 function timestepsOf({ alphas, spacing, offset }: SchedulerConfig, steps: number): number[] {
@@ -150,8 +154,8 @@ function lcm(config: SchedulerConfig, steps: number): Schedule {
   function guess(image: Float32Array, said: Float32Array, at: number): Float32Array {
     const alpha = alphas[timesteps[at]!]!;
     const [kept, noise] = [Math.sqrt(alpha), Math.sqrt(1 - alpha)];
-    if (prediction === "epsilon") return image.map((value, index) => (value - noise * said[index]!) / kept);
-    return image.map((value, index) => kept * value - noise * said[index]!);
+    if (prediction === "epsilon") return sum(image, 1 / kept, said, -noise / kept);
+    return sum(image, kept, said, -noise);
   }
 
   return {
@@ -163,19 +167,18 @@ function lcm(config: SchedulerConfig, steps: number): Schedule {
       const scaled = timesteps[at]! * timestepScaling;
       const square = scaled * scaled + SIGMA_DATA * SIGMA_DATA;
       const [skip, out] = [(SIGMA_DATA * SIGMA_DATA) / square, scaled / Math.sqrt(square)];
-      const better = image.map((value, index) => out * clean[index]! + skip * value);
+      const better = sum(clean, out, image, skip);
       if (at + 1 === count) return better;
       const alpha = alphas[timesteps[at + 1]!]!;
       const [kept, added] = [Math.sqrt(alpha), Math.sqrt(1 - alpha)];
-      const fresh = noise();
-      return better.map((value, index) => kept * value + added * fresh[index]!);
+      return sum(better, kept, noise(), added);
     },
     guess,
     noised(clean, noise, at) {
       if (at >= count) return clean;
       const alpha = alphas[timesteps[at]!]!;
       const [kept, added] = [Math.sqrt(alpha), Math.sqrt(1 - alpha)];
-      return clean.map((value, index) => kept * value + added * noise[index]!);
+      return sum(clean, kept, noise, added);
     },
   };
 }

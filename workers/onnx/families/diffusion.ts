@@ -257,8 +257,9 @@ function twice(values: Float32Array): Float32Array {
 /** Away from what is not wanted, towards what is, and beyond. */
 function pulled(values: Float32Array, guidance: number): Float32Array {
   const half = values.length / 2;
-  const away = values.subarray(0, half);
-  return values.slice(half).map((value, index) => away[index]! + guidance * (value - away[index]!));
+  const out = new Float32Array(half);
+  for (let at = 0; at < half; at++) out[at] = values[at]! + guidance * (values[half + at]! - values[at]!);
+  return out;
 }
 
 /** Whether there is something to look at after this step: `looks` times, evenly, and never at the last. */
