@@ -71,7 +71,7 @@ process.exit(0);
 
 async function benchProxies(): Promise<CallMeasure[]> {
   const socket = await startUpstream();
-  const targets = [await startBare(socket), await startServed()];
+  const targets = [await startBare(socket), await startFloor(socket), await startServed()];
   const nginx = await startNginxHere(socket);
   if (nginx) targets.push(nginx);
   return measureCalls(targets, MODEL, rounds);
@@ -102,6 +102,13 @@ async function startBare(socket: string): Promise<Target> {
   const port = await freePort();
   const proxy = startChild([...BUN, join(import.meta.dir, "bare-proxy.ts"), socket, String(port)], {}, "ignore");
   return listening({ name: "bare Bun proxy", url: url(port), pid: proxy.pid, headers: HEADERS, collects: true });
+}
+
+async function startFloor(socket: string): Promise<Target> {
+  const port = await freePort();
+  const home = mkdtempSync(join(tmpdir(), "oxbow-bench-floor-"));
+  const floor = startChild([...BUN, join(import.meta.dir, "floor-proxy.ts"), socket, String(port), home], {}, "ignore");
+  return listening({ name: "the floor", url: url(port), pid: floor.pid, headers: HEADERS, collects: true });
 }
 
 async function startServed(): Promise<Target> {

@@ -9,13 +9,13 @@ const FRAME = SPEECH_SAMPLE_RATE / 50;
 const SCALE = 48_000 / SPEECH_SAMPLE_RATE;
 /** What libopus needs to settle, at 48 kHz: its look-ahead of 6.5 ms. Players cut it off. */
 const PRE_SKIP = 312;
-const BITRATE = 48_000;
+const BITS_PER_SECOND = 48_000;
 /** A second in a page at most: players show nothing before a page is whole. The first comes sooner. */
 const PAGE_FRAMES_MAX = 25;
 
 export function openOpus(): Encoder {
   const opus = new OpusScript(SPEECH_SAMPLE_RATE, 1, OpusScript.Application.AUDIO);
-  opus.setBitrate(BITRATE);
+  opus.setBitrate(BITS_PER_SECOND);
   const page = createPages();
   let rest: Float32Array = new Float32Array(0);
   let samplesIn = 0;

@@ -108,6 +108,24 @@ test("a table that cannot be built changes nothing", async () => {
   expect(pids()).toHaveLength(1);
 });
 
+test("who waits for a model hears at once that its last engine was taken away, drains, or is there for others", async () => {
+  const { fleet, table, row } = await started([{}], { slots: 1, models: [model("m"), model("n")] });
+  const held = fleet.place("m")!;
+  expect(fleet.place("m")).toBeNull();
+  const told: string[] = [];
+  fleet.onFree((id) => void told.push(id));
+  const place = () => fleet.place("m", { accountId: "x" });
+  for (const engines of [[], [{ ...row, drain: true }], [{ ...row, accounts: ["y"] }]]) {
+    told.length = 0;
+    fleet.apply({ ...table, engines });
+    expect(told).toContain("m");
+    expect(place).toThrow(ApiError);
+    fleet.apply(table);
+    expect(told.filter((id) => id === "m").length).toBeGreaterThan(1);
+  }
+  held.release();
+});
+
 test("an engine of all other models stays as it is when one of them gets its own, and is made anew when it gets one more", async () => {
   const models = [model("m"), model("n")];
   const { fleet, table, row, pids, until } = await started([{}], { models, entry: { models: "all" } });

@@ -197,6 +197,7 @@ export function createRoster(options: FleetOptions, tell: RosterListener) {
         else built.push(build(entry, next));
       }
       // Nothing fails from here on.
+      const before = [...groups.keys()];
       table = next;
       for (const [replica, entry] of kept) {
         replica.entry = entry;
@@ -221,8 +222,9 @@ export function createRoster(options: FleetOptions, tell: RosterListener) {
       for (const [replica] of kept) {
         // What it lacked may be why the table is read again.
         if (replica.host.state().state === "failed") replica.host.reload();
-        announceFree(replica);
       }
+      // Who waits for a model may have more slots to wait for now, or nobody: he hears it at once, not when a call ends.
+      for (const id of new Set([...before, ...groups.keys()])) tell.free(id);
     },
 
     reload: (engineId: string) => replicas.find(({ entry }) => entry.id === engineId)?.host.reload(),

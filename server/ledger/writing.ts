@@ -29,7 +29,7 @@ export interface WritingOptions {
  * From the beginning of one commit to the next, at least; milliseconds. A commit takes 150 µs of a processor whatever is in it:
  * on a disk that is done sooner, half the callers of a busy server would pay for one each. Alone, a caller waits for nothing.
  */
-const APART_MS_MIN = 4;
+const APART_MS_MIN = 2;
 
 /** @throws HomeError when the file cannot be opened or written */
 export async function startWriting(options: WritingOptions) {
