@@ -67,6 +67,18 @@ test("a day by account, a month by day, all by model, while a server has the led
   expect((await oxbow("usage", "--today", "--json")).out).toContain('"data": []');
 });
 
+test("of one account it also says what holds for it", async () => {
+  const whole = await oxbow("usage", "--day", "2026-10-10", "--account", "admin");
+  expect(whole.err).toBe("UTC day 2026-10-10\nadmin has by enterprise@2026: no limits\n");
+  await oxbow("accounts", "set-plan", "admin", "free");
+  await oxbow("accounts", "override", "admin", "audioSecondsMax=90", "imagePixelsMax=none");
+  const { err } = await oxbow("usage", "--day", "2026-10-10", "--account", "admin");
+  expect(err).toContain("\nadmin has by free@2026: requestsPerDay 60, requestsPerMinute 5, ");
+  expect(err).toContain(", audioSecondsMax 90, speechCharactersMax 1000, ");
+  const { limits } = JSON.parse((await oxbow("usage", "--account", "admin", "--json")).out);
+  expect(limits).toMatchObject({ audioSecondsMax: 90, imagePixelsMax: null, speechCharactersMax: 1000 });
+});
+
 test("a wrong period, grouping or account is named", async () => {
   for (const args of [
     ["--day", "2026-02-30"],

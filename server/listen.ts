@@ -3,37 +3,40 @@
 import type { Server } from "bun";
 import { StartError } from "./checks.ts";
 
+/** Silence of a connection on which no call runs; seconds. */
+const IDLE_S = 30;
+
 interface Address {
   host: string;
   port: number;
 }
 
 /**
- * @param handle the gateway's; it is told how to lift the bound on silence for the call it has begun
+ * @param handle the gateway's; it is told how to lift the bound on silence while the call it has begun lasts
  * @throws StartError where the address cannot be had
  */
 export function listen(
   { host, port }: Address,
-  handle: (request: Request, unhurried: () => void) => Response | Promise<Response>,
+  handle: (request: Request, lift: (isLifted: boolean) => void) => Response | Promise<Response>,
+  idleS: number = IDLE_S,
 ): Server<undefined> {
   try {
     const server: Server<undefined> = Bun.serve({
       hostname: host,
       port,
-      // Cuts who connects and says nothing. Lifted for each call once its head is there: our own deadlines hold then.
-      idleTimeout: IDLE_S,
+      // Cuts who connects and says nothing, and who does not fetch his answer. Lifted for each call while it lasts: our own
+      // deadlines hold then.
+      idleTimeout: idleS,
       // Ours is lower and answers with an envelope; this one would answer with an empty page. What we do not read is not
       // taken from the wire either.
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-      fetch: (request) => handle(request, () => server.timeout(request, 0)),
+      fetch: (request) => handle(request, (isLifted) => server.timeout(request, isLifted ? 0 : idleS)),
     });
     return server;
   } catch (error) {
     throw describeListenError(error, { host, port });
   }
 }
-
-const IDLE_S = 30;
 
 /** As callers on this machine write it. */
 export function baseUrlOf(host: string, port: number | undefined): string {

@@ -2,7 +2,7 @@
 // itself, as `oxbow keys` does.
 
 import { type Command, InvalidArgumentError } from "commander";
-import type { AccountLimits, AccountRow } from "../../server/accounts/accounts.ts";
+import type { AccountLimits, AccountRow, Accounts, Catalogue } from "../../server/accounts/accounts.ts";
 import { CommandError } from "../exit.ts";
 import { type Common, type Env, HOME, JSON_OUTPUT, withAccounts } from "../home.ts";
 import { print, printJson, printTable, say } from "../output.ts";
@@ -96,13 +96,22 @@ async function list(options: Common, env: Env): Promise<void> {
   printTable(headings, lines);
 }
 
-async function show(account: string, options: Common, env: Env): Promise<void> {
+/** An account, and what holds for it. @throws CommandError for one whose plan is gone; AccountsError for one that is not there */
+export async function withLimits(
+  account: string,
+  accounts: Accounts,
+  catalogue: () => Catalogue,
+): Promise<{ row: AccountRow; limits: AccountLimits }> {
   const { limitsOf } = await import("../../server/accounts/accounts.ts");
+  const row = await accounts.showAccount(account);
+  const plan = catalogue().plans.find(({ id, version }) => `${id}@${version}` === row.plan);
+  if (!plan) throw new CommandError(`The plan ${row.plan} of the account ${row.name} is not in plans.yaml.`);
+  return { row, limits: limitsOf(plan, row.overrides) };
+}
+
+async function show(account: string, options: Common, env: Env): Promise<void> {
   await withAccounts(options, env, async (accounts, catalogue) => {
-    const row = await accounts.showAccount(account);
-    const plan = catalogue().plans.find(({ id, version }) => `${id}@${version}` === row.plan);
-    if (!plan) throw new CommandError(`The plan ${row.plan} of the account ${row.name} is not in plans.yaml.`);
-    const limits = limitsOf(plan, row.overrides);
+    const { row, limits } = await withLimits(account, accounts, catalogue);
     const keys = (await accounts.listKeys()).filter(({ accountId }) => accountId === row.id);
     if (options.json) {
       printJson({ ...forPrograms(row), limits, keys: keys.map(keyForPrograms) });

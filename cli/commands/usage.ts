@@ -6,6 +6,7 @@ import type { UsageFilter, UsageGroup, UsageOf, UsageTotals } from "../../server
 import { CommandError, EXIT } from "../exit.ts";
 import { type Common, type Env, HOME, homeOf, JSON_OUTPUT, withAccounts } from "../home.ts";
 import { print, printJson, printTable, say } from "../output.ts";
+import { withLimits } from "./accounts.ts";
 
 type Ledger = typeof import("../../server/ledger/ledger.ts");
 
@@ -61,15 +62,29 @@ async function show(options: UsageOptions, env: Env): Promise<void> {
   const ahead = (units: number) => (options.forecast ? ledger.forecast(units, boundsOf(period), now) : undefined);
   const rows = groups.map((group) => ({ ...group, label: names.labelOf(by, group.name), ahead: ahead(group.units) }));
   const lines = [...rows, { name: "", label: "total", ...total, ahead: ahead(total.units) }];
-  if (options.json) printJson(forPrograms(period, by, lines));
+  const holds = account === undefined || !usage ? null : await holdsFor(account, options, env);
+  if (options.json) printJson({ ...forPrograms(period, by, lines), ...(holds && { limits: holds.limits }) });
   else if (options.csv) printCsv(by, rows, options);
   else {
     say(period.from === period.to ? `UTC day ${period.from}` : `UTC days ${period.from} to ${period.to}`);
+    if (holds) say(limitsText(holds));
     printTable(
       headingsOf(by, options),
       lines.map((line) => cellsOf(line).map((cell) => cell || "-")),
     );
   }
+}
+
+type Holds = Awaited<ReturnType<typeof withLimits>>;
+
+function holdsFor(account: string, options: UsageOptions, env: Env): Promise<Holds> {
+  return withAccounts(options, env, (accounts, catalogue) => withLimits(account, accounts, catalogue));
+}
+
+/** `acme has by pro@2026: requestsPerDay 1000, …`; what has no limit is left out. */
+function limitsText({ row, limits }: Holds): string {
+  const said = Object.entries(limits).flatMap(([name, value]) => (value === null ? [] : [`${name} ${value}`]));
+  return `${row.name} has by ${row.plan}: ${said.join(", ") || "no limits"}`;
 }
 
 type Line = UsageOf & { label: string; ahead: number | null | undefined };

@@ -2,7 +2,8 @@
 
 import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { connect } from "node:net";
-import { createKeepOpen } from "./keep-open.ts";
+import { createKeepOpen, type Lift } from "./gateway/keep-open.ts";
+import { listen } from "./listen.ts";
 
 setDefaultTimeout(60_000);
 
@@ -13,26 +14,23 @@ const keepOpen = createKeepOpen(10);
 const LONG_MS = 10_000;
 const BIG = new Uint8Array(64 * 1024 * 1024);
 
-const server: Bun.Server<undefined> = Bun.serve({
-  port: 0,
-  idleTimeout: IDLE_S,
-  async fetch(request) {
-    const lift = (isLifted: boolean) => server.timeout(request, isLifted ? 0 : IDLE_S);
-    keepOpen.add(lift);
-    await Bun.sleep(LONG_MS);
-    if (new URL(request.url).pathname === "/stream") {
-      const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
-        await Bun.sleep(100);
-        controller.enqueue(new Uint8Array(10));
-        controller.close();
-        keepOpen.remove(lift);
-      };
-      return new Response(new ReadableStream({ pull }, { highWaterMark: 0 }));
-    }
-    keepOpen.remove(lift);
-    return new Response(BIG);
-  },
-});
+async function handle(request: Request, lift: Lift): Promise<Response> {
+  keepOpen.add(lift);
+  await Bun.sleep(LONG_MS);
+  if (new URL(request.url).pathname === "/stream") {
+    const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+      await Bun.sleep(100);
+      controller.enqueue(new Uint8Array(10));
+      controller.close();
+      keepOpen.remove(lift);
+    };
+    return new Response(new ReadableStream({ pull }, { highWaterMark: 0 }));
+  }
+  keepOpen.remove(lift);
+  return new Response(BIG);
+}
+
+const server = listen({ host: "127.0.0.1", port: 0 }, handle, IDLE_S);
 afterAll(() => {
   keepOpen.stop();
   return server.stop(true);
