@@ -140,14 +140,15 @@ test("an engine that hangs with its connections open is noticed, and who waited 
   const here = await startServer({ env: { OXBOW_DATA: data.folder, OXBOW_LOOK_MS: "200" } });
   try {
     process.kill(pair[0]!.pid, "SIGSTOP");
-    const answers = Array.from({ length: 8 }, async (_, seed) => {
+    // Half of them go there: more than may be sent a second time at once.
+    const answers = Array.from({ length: 60 }, async (_, seed) => {
       const body = JSON.stringify({ ...bodyOf(seed, 0, 4), stream: seed % 2 === 0 });
       const url = `http://127.0.0.1:${here.port}/v1/chat/completions`;
       const answer = await fetch(url, { method: "POST", headers: AUTH, body });
       return [answer.status, (await answer.text()).includes('"finish_reason":"stop"')];
     });
     expect(await Promise.all(answers)).toEqual(answers.map(() => [200, true]));
-    expect(here.logs()).toContain("It does not say that it is well.");
+    expect(here.logs()).toMatch(/"msg":"engine (ejected|gone)"/);
     await eventually(() => here.logs().includes('"retries":1'), "the log says who was sent a second time");
   } finally {
     process.kill(pair[0]!.pid, "SIGCONT");

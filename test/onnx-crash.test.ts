@@ -1,7 +1,7 @@
 // The onnx worker is killed while it works: whoever had nothing of an answer yet gets one, from the worker that comes after it
 // or from the one beside it; whoever had begun to hear an answer hears that it broke off; and the next call is served.
 
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import OpenAI, { toFile } from "openai";
 import { writeBert } from "../models/fixtures/bert.ts";
 import { writeKokoro } from "../models/fixtures/kokoro.ts";
@@ -37,9 +37,10 @@ const data = dataWithOnnx(
 );
 afterAll(data.remove);
 const server = useServer({ simulate: true, env: { OXBOW_DATA: data.folder } });
+setDefaultTimeout(120_000);
 const client = () => new OpenAI({ baseURL: server().baseUrl, apiKey: KEY, maxRetries: 0 });
 
-beforeAll(() => warm(server(), ["alone", "shared", "ear", "mouth"]), 60_000);
+beforeAll(() => warm(server(), ["alone", "shared", "ear", "mouth"]), 120_000);
 
 /** The workers that host `model`, and what each counts. */
 function workersOf(model: string) {
@@ -67,12 +68,16 @@ test.each(["alone", "shared"])("killed in the middle of a batch (%s): every call
   const workers = workersOf(model);
   expect(workers).toHaveLength(model === "alone" ? 1 : 2);
   const asked = everyone(model);
-  const victim = await eventually(async () => {
-    for (const worker of workers) if ((await worker.sampleOf("inputs_waiting")) > 0) return worker;
-  }, "a worker has texts that wait for a batch");
+  const victim = await eventually(
+    async () => {
+      for (const worker of workers) if ((await worker.sampleOf("inputs_waiting")) > 0) return worker;
+    },
+    "a worker has texts that wait for a batch",
+    30_000,
+  );
   process.kill(victim.pid, "SIGKILL");
   expect(await asked).toEqual(before);
-  await eventually(() => workersOf(model).length === workers.length, "a worker has come in its place");
+  await eventually(() => workersOf(model).length === workers.length, "a worker has come in its place", 30_000);
   expect(workersOf(model).map(({ pid }) => pid)).not.toContain(victim.pid);
   expect(await embed(model, 0)).toEqual(before[0]!);
 });

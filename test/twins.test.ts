@@ -14,7 +14,7 @@ import { openTwins, twinOf } from "./twins.ts";
 const twins = openTwins();
 afterAll(twins.remove);
 const server = useServer({ simulate: true, env: { OXBOW_DATA: twins.folder } });
-beforeAll(() => warm(server(), Object.keys(twins.models)), 60_000);
+beforeAll(() => warm(server(), Object.keys(twins.models)), 120_000);
 
 /** A field of a form: a text, several, or a file. */
 type Fields = Record<string, string | (string | File)[] | File>;

@@ -7,6 +7,7 @@ export { type ToolPolicy, toolPolicyOf } from "./chat-tools.ts";
 export * from "./completions.ts";
 export * from "./detections.ts";
 export * from "./embeddings.ts";
+export * from "./engine-failures.ts";
 export type * from "./engines.ts";
 export * from "./errors.ts";
 export * from "./form.ts";

@@ -3,7 +3,7 @@
 // Source: recorded streams, and openai-openapi 2.3.0, `ResponseStreamEvent`, read 2026-11-21.
 
 import type { TokenLogprob } from "./chat-answer.ts";
-import { ApiError } from "./errors.ts";
+import { answerNotUnderstood } from "./engine-failures.ts";
 import type { IdPrefix } from "./ids.ts";
 import type {
   ItemStatus,
@@ -160,7 +160,7 @@ export function createOutput({ newId, summary, emit }: OutputOptions) {
     /** @throws ApiError `engine_failed` for a call that is not the last begun: items are written one after the other */
     callArguments(call: number, delta: string, more: DeltaFields = {}): void {
       if (open?.call !== call) {
-        throw new ApiError("engine_failed", "The engine's answer could not be understood. Try again.");
+        throw answerNotUnderstood();
       }
       open.add(delta, more);
     },

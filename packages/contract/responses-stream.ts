@@ -2,7 +2,8 @@
 // a stream ends with what the whole answer would have been.
 
 import type { ChatCompletion, FinishReason, TokenLogprob, Usage } from "./chat-answer.ts";
-import { ApiError, type ErrorBody } from "./errors.ts";
+import { answerNotUnderstood } from "./engine-failures.ts";
+import type { ErrorBody } from "./errors.ts";
 import { type IdPrefix, unixSeconds } from "./ids.ts";
 import { type ResponsesCall, wantsSummary } from "./responses.ts";
 import {
@@ -101,7 +102,7 @@ export function createResponsesAnswer({ call, model, words, newId, now }: Respon
     whole(bytes: Uint8Array): ResponseObject {
       const chat: Partial<ChatCompletion> = parse(new TextDecoder().decode(bytes));
       const choice = chat.choices?.[0];
-      if (!choice?.message) throw misunderstood();
+      if (!choice?.message) throw answerNotUnderstood();
       const { message, finish_reason, logprobs } = choice;
       const calls = message.tool_calls?.map((each, index) => ({ ...each, index }));
       const { reasoning_content, content } = message;
@@ -166,10 +167,8 @@ function parse(json: string): object {
   } catch {
     // falls through: what it is instead is nobody's business but the engine's
   }
-  throw misunderstood();
+  throw answerNotUnderstood();
 }
-
-const misunderstood = () => new ApiError("engine_failed", "The engine's answer could not be understood. Try again.");
 
 /** Chat has null for tokens that are no text; this API wants a list. */
 function withBytes(entry: TokenLogprob): TokenLogprob {

@@ -50,7 +50,10 @@ describe("the environment", () => {
     [{ PORT: "-1" }, "PORT must be a whole number from 0 to 65535, but is '-1'"],
     [{ PORT: "0x50" }, "PORT must be a whole number from 0 to 65535, but is '0x50'"],
     [{ PORT: "80.5" }, "PORT must be a whole number from 0 to 65535, but is '80.5'"],
-    [{ HOST: "a b" }, "HOST must be an address or a host name, but is 'a b'"],
+    [
+      { HOST: "a b" },
+      "HOST must be an address or a host name of this machine, such as 127.0.0.1, ::1 or 0.0.0.0 for all, but is 'a b'. The port is set with PORT.",
+    ],
     [{ OXBOW_SIMULATE: "yes" }, "OXBOW_SIMULATE must be 1 or 0, but is 'yes'"],
     [
       { OXBOW_LOG_LEVEL: "loud" },

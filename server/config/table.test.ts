@@ -203,7 +203,7 @@ describe("a broken entry is told by file, entry and field", () => {
       }),
       { numRuns: 100 },
     );
-  }, 30_000);
+  }, 120_000);
 });
 
 /** Every place in a parsed table, as the keys that lead there. */

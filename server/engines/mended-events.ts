@@ -1,6 +1,15 @@
 // The events of a remote engine's stream, as our callers know them.
 
-import { ApiError, createSseReader, errorBody, RelayedError, SSE_DONE, type SseEvent, sseEvent } from "@oxbow/contract";
+import {
+  ApiError,
+  createSseReader,
+  engineInterrupted,
+  errorBody,
+  RelayedError,
+  SSE_DONE,
+  type SseEvent,
+  sseEvent,
+} from "@oxbow/contract";
 import type { RemoteKind } from "../config.ts";
 import type { EventStream, Frame } from "./answer.ts";
 import { createMending, type Mended } from "./mending.ts";
@@ -86,7 +95,7 @@ export function mendedEvents(body: ReadableStream<Uint8Array>, said: Said, remot
     cancel();
     broken = null;
     if (cause instanceof ApiError || cause instanceof RelayedError) return cause;
-    return new ApiError("engine_interrupted", "The engine stopped in the middle of its answer. Try again.", { cause });
+    return engineInterrupted(cause);
   }
 
   function cancel(): void {

@@ -1,7 +1,7 @@
 // Reads the answer of a remote engine as the answer that our callers know: events in the one framing, our id of the model,
 // what the kind's row asks to be repaired, errors in the words of our table. What is right passes as the engine wrote it.
 
-import { ApiError } from "@oxbow/contract";
+import { type ApiError, answerNotUnderstood } from "@oxbow/contract";
 import type { RemoteKind } from "../config.ts";
 import type { EngineAnswer } from "./answer.ts";
 import { choicesOf, type Json } from "./json.ts";
@@ -82,7 +82,5 @@ function mendedWhole(bytes: Uint8Array, said: Said, remote: RemoteKind): EngineA
 }
 
 function unusable(why: string, cause?: unknown): ApiError {
-  return new ApiError("engine_failed", "The engine's answer could not be understood. Try again.", {
-    cause: new Error(why, { cause }),
-  });
+  return answerNotUnderstood(new Error(why, { cause }));
 }

@@ -1,7 +1,7 @@
 // An answer that is bytes and nothing else, such as sound. Nothing in it says where it ends, so one byte is always held
 // back: the frame with the last byte exists only once the engine has ended well.
 
-import { ApiError } from "@oxbow/contract";
+import { engineInterrupted } from "@oxbow/contract";
 import type { EventStream, Frame } from "./answer.ts";
 
 export function readPieces(body: ReadableStream<Uint8Array>): EventStream {
@@ -29,7 +29,7 @@ export function readPieces(body: ReadableStream<Uint8Array>): EventStream {
 
   function breakOff(cause: unknown): never {
     cancel();
-    throw new ApiError("engine_interrupted", "The engine stopped in the middle of its answer. Try again.", { cause });
+    throw engineInterrupted(cause);
   }
 
   function cancel(): void {

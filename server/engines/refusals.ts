@@ -1,7 +1,7 @@
 // What an engine's refusal means for the caller. Our own workers speak in our envelope and are passed on; servers of
 // others say the same things in many forms and words, which the rows of their kinds know (data/engines.yaml).
 
-import { ApiError, type ErrorBody, type ErrorName, RelayedError, readUpTo } from "@oxbow/contract";
+import { ApiError, type ErrorBody, type ErrorName, engineFailed, RelayedError, readUpTo } from "@oxbow/contract";
 import type { RemoteKind } from "../config.ts";
 
 /** More than any error's body means to hold. */
@@ -26,14 +26,14 @@ export async function readRefusal(response: Response): Promise<Error> {
   const { status } = response;
   const body = envelopeOf(await readText(response, ERROR_BYTES_MAX));
   // 401 and 403 are about our own credentials with the engine: not the caller's affair, nor his fault.
-  if (!body || !PASSED_ON.has(status)) return failed(new EngineStatus(status));
+  if (!body || !PASSED_ON.has(status)) return engineFailed(new EngineStatus(status));
   return new RelayedError(status, body, passedFields(response));
 }
 
 /** The error that an error event carries. Its type tells whether it is the caller's fault: no status came with it. */
 export function errorOf(json: string): Error {
   const body = envelopeOf(json);
-  if (!body) return failed(new Error("the engine sent an error that is none"));
+  if (!body) return engineFailed(new Error("the engine sent an error that is none"));
   return new RelayedError(body.error.type === "invalid_request_error" ? 400 : 502, body);
 }
 
@@ -177,10 +177,6 @@ function passedFields(response: Response): Record<string, string> {
     if (value !== null) headers[name] = value;
   }
   return headers;
-}
-
-function failed(cause: Error): ApiError {
-  return new ApiError("engine_failed", "The engine failed to answer. Try again.", { cause });
 }
 
 function envelopeOf(text: string): ErrorBody | null {

@@ -2,7 +2,16 @@
 // Reads only what it must (status, the mark of an error, how many choices have finished, the end, what it cost) and
 // rebuilds nothing.
 
-import { AnswerTooLong, ApiError, readAll, SSE_DONE, type TokenCounts, USAGE_FIELD } from "@oxbow/contract";
+import {
+  AnswerTooLong,
+  answerCutShort,
+  answerNotUnderstood,
+  engineInterrupted,
+  readAll,
+  SSE_DONE,
+  type TokenCounts,
+  USAGE_FIELD,
+} from "@oxbow/contract";
 import type { EngineAnswer, EventStream, Frame } from "./answer.ts";
 import { type AnswerForm, answerFormOf } from "./answer-forms.ts";
 import { readPieces } from "./pieces.ts";
@@ -33,7 +42,7 @@ export async function readAnswer(response: Response, path = ""): Promise<EngineA
     const cause = new Error(
       isJson ? "its answer is no object, or an error" : `it answered with ${type.slice(0, 80) || "no type"}`,
     );
-    throw new ApiError("engine_failed", "The engine's answer could not be understood. Try again.", { cause });
+    throw answerNotUnderstood(cause);
   }
   const usage = countsIn(bytes, lastIndexOf.call(bytes, USAGE));
   return { kind: "whole", bytes, contentType: "application/json", usage };
@@ -50,11 +59,7 @@ export async function readWhole(response: Response, bytesMax = ANSWER_BYTES_MAX)
   try {
     return await readAll(response, bytesMax);
   } catch (cause) {
-    const text =
-      cause instanceof AnswerTooLong
-        ? "The engine's answer could not be understood. Try again."
-        : "The engine stopped in the middle of its answer. Try again.";
-    throw new ApiError("engine_failed", text, { cause });
+    throw cause instanceof AnswerTooLong ? answerNotUnderstood(cause) : answerCutShort(cause);
   }
 }
 
@@ -170,7 +175,7 @@ function readEvents(body: ReadableStream<Uint8Array>, counted: boolean, { finish
 
   function breakOff(cause: unknown): never {
     cancel();
-    throw new ApiError("engine_interrupted", "The engine stopped in the middle of its answer. Try again.", { cause });
+    throw engineInterrupted(cause);
   }
 
   function cancel(): void {

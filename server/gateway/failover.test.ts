@@ -6,6 +6,7 @@ import { type Engine, EngineStatus, EngineUnreachable, type Outcome, type Signs 
 import { createRetryBudget, withFailover } from "./failover.ts";
 import { HangUp } from "./hang-up.ts";
 import { createPulse } from "./pulse.ts";
+import { Watch } from "./silence.ts";
 
 const engineOf = (id: string, simulated = false) =>
   createEngine({ id, kind: "k", features: [], simulated, slots: 1, address: { baseUrl: "http://127.0.0.1:1/v1" } });
@@ -220,6 +221,22 @@ test.each([true, false])("one that is lost is left before its time is over (as a
   const { outcome, asked, reports } = await callOn({ a: ["silence"] }, { streams, signs });
   expect([outcome, asked]).toEqual(["b", ["a", "b"]]);
   expect(reports).toEqual([["b", "ok"]]);
+});
+
+test("when too many have left a lost engine already, who waits for it stands in line again, once it was silent for a while", () => {
+  const over = (more: Partial<{ lost: boolean; quietMs: number; mayWait: boolean }>, waitedMs: number) => {
+    const { lost = true, quietMs = 60_000, mayWait = true } = more;
+    const hangUp = new HangUp(new AbortController().signal);
+    const patience = { silentMsMax: 60_000, wholeMsMax: null, signs: () => ({ lost, quietMs }) };
+    const tries = { elsewhere: () => false, mayWait: () => mayWait };
+    new Watch(0, engineOf("a"), patience, tries, hangUp).onTick(waitedMs);
+    return hangUp.signal.aborted ? hangUp.signal.reason : null;
+  };
+  expect(over({}, 5_000)).toBeInstanceOf(EngineUnreachable);
+  expect(over({}, 4_900)).toBeNull();
+  expect(over({ quietMs: 4_900 }, 9_000)).toBeNull();
+  expect(over({ lost: false }, 9_000)).toBeNull();
+  expect(over({ mayWait: false }, 9_000)).toBeNull();
 });
 
 test("failures that a simulator makes up on order reach who ordered them, and say nothing of it", async () => {

@@ -61,7 +61,8 @@ export interface FailoverOptions extends Patience {
  *  5. tell.
  *
  * While an engine is silent, 2. comes as soon as it is known to be gone or was sent off, or has shown no sign of life for
- * `silentMsMax`: when there is no other engine, it may still answer.
+ * `silentMsMax`: when there is no other engine, it may still answer. 3. follows where several serve the model and the one that
+ * is gone shows no sign of life for some seconds: it counts as cut off.
  *
  * @param ask resolves when the answer has begun. Its signal ends the answer too, for as long as it lasts
  * @throws ApiError, RelayedError; the signal's reason
@@ -138,6 +139,10 @@ class Tries implements Elsewhere {
   elsewhere(outcome?: Outcome): boolean {
     const { seat, budget } = this.options;
     return !this.repeated && budget.left() && seat.move(new Set([seat.engine.id]), outcome);
+  }
+
+  mayWait(): boolean {
+    return this.options.shared && !this.repeated;
   }
 
   repeat(): void {

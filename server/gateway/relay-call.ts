@@ -1,7 +1,7 @@
 // The walk that every endpoint with an engine behind it takes: a ticket, the engine's answer, the ledger, and back to the
 // caller. From the ticket on, the settlement ends the call on every way out.
 
-import { ApiError, RelayedError, USAGE_FIELD } from "@oxbow/contract";
+import { ApiError, engineFailed, RelayedError, USAGE_FIELD } from "@oxbow/contract";
 import type { Caller } from "../accounts/accounts.ts";
 import type { Ask, Measure, Ticket } from "../admission/admission.ts";
 import type { Model } from "../config.ts";
@@ -303,7 +303,7 @@ function tenantOf(accountId: string): string {
 
 /** An engine that breaks off before it has said anything has failed; it is interrupted only once a stream has begun. */
 function neverBegun(cause: unknown): never {
-  throw new ApiError("engine_failed", "The engine failed to answer. Try again.", { cause });
+  throw engineFailed(cause);
 }
 
 /** A body, its type when it is not JSON, and header fields for our own workers. */

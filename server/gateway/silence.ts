@@ -1,7 +1,7 @@
 // How long an engine is waited for that was asked and says nothing: until it is late, or another one would do better.
 
 import { ApiError } from "@oxbow/contract";
-import type { Engine, Outcome, Signs } from "../fleet/fleet.ts";
+import { type Engine, EngineUnreachable, type Outcome, type Signs } from "../fleet/fleet.ts";
 import type { HangUp } from "./hang-up.ts";
 import type { Beat } from "./pulse.ts";
 
@@ -16,12 +16,16 @@ export interface Patience {
 
 /** Where else a call may go. */
 export interface Elsewhere {
-  /** Exchanges the slot for one of another engine. @returns false: there is none */
+  /** Exchanges the slot for one of another engine. @returns false: there is none, or too many have done so */
   elsewhere(outcome?: Outcome): boolean;
+  /** Whether it may stand in line again for another engine. */
+  mayWait(): boolean;
 }
 
 /** Between two looks at an engine from which nothing comes. */
 const LOOK_MS = 1_000;
+/** Without a sign of life for so long, an engine that is lost as well is as good as cut off. */
+const LOST_MS = 5_000;
 
 /** Watches an engine that was asked, until its answer begins. Every call has one. */
 export class Watch implements Beat {
@@ -56,21 +60,31 @@ export class Watch implements Beat {
     if (waitedMs < this.lookAtMs) return;
     this.lookAtMs = waitedMs + Math.min(LOOK_MS, Math.max(silentMsMax - waitedMs, 0) || silentMsMax);
     const late = wholeMsMax === null && waitedMs >= silentMsMax;
-    this.left = !late && !this.engine.simulated && this.leaves(waitedMs);
-    this.over = late || this.left;
-    if (this.over) this.hangUp.giveUp(saidNothing(silentMsMax));
+    const why = late ? saidNothing(silentMsMax) : this.engine.simulated ? null : this.whyLeft(waitedMs);
+    if (why === null) return;
+    this.over = true;
+    this.hangUp.giveUp(why);
   }
 
-  private leaves(waitedMs: number): boolean {
+  /** null: it is waited for. */
+  private whyLeft(waitedMs: number): Error | null {
     const { silentMsMax, signs } = this.patience;
     const { lost, quietMs } = signs(this.engine);
-    const silent = Math.min(waitedMs, quietMs) >= silentMsMax;
+    const silentMs = Math.min(waitedMs, quietMs);
+    const silent = silentMs >= silentMsMax;
+    if (!lost && !silent) return null;
     try {
-      return (lost || silent) && this.tries.elsewhere(silent ? { kind: "silent" } : undefined);
+      this.left = this.tries.elsewhere(silent ? { kind: "silent" } : undefined);
     } catch {
-      return false; // nothing serves the model any more: what this one says is all that can come
+      return null; // nothing serves the model any more: what this one says is all that can come
     }
+    if (this.left) return saidNothing(silentMsMax);
+    return lost && silentMs >= LOST_MS && this.tries.mayWait() ? cutOff(this.engine) : null;
   }
+}
+
+function cutOff({ id }: Engine): EngineUnreachable {
+  return new EngineUnreachable(id, Object.assign(new Error("it is lost"), { code: "ECONNRESET" }));
 }
 
 function saidNothing(ms: number): ApiError {

@@ -2,7 +2,7 @@
 // the answer complete are held back until the ledger has it. Pulled by the caller: a slow reader slows the engine down,
 // and one that has stopped reading is cut off.
 
-import { ApiError, type ErrorBody, SSE_HEADERS, SSE_KEEPALIVE, sseEvent } from "@oxbow/contract";
+import { ApiError, type ErrorBody, engineInterrupted, SSE_HEADERS, SSE_KEEPALIVE, sseEvent } from "@oxbow/contract";
 import type { EventStream, Frame } from "../fleet/fleet.ts";
 import { errorEventBody } from "./errors.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
@@ -152,7 +152,7 @@ export function sendStream(
   function deliver(frame: Frame | null): void | Promise<void> {
     if (ended) return;
     if (frame !== null) exchange.copy?.push(frame.bytes);
-    if (frame === null) return fail(new ApiError("engine_interrupted", "The engine broke off. Try again."));
+    if (frame === null) return fail(engineInterrupted());
     waitingForEngine = false;
     started = true;
     beat.lastMs = pulse.now();

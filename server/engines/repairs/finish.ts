@@ -1,6 +1,6 @@
 // Why a choice ended: one of the five reasons there are, once, as the last thing that is said of it.
 
-import { ApiError } from "@oxbow/contract";
+import { engineInterrupted } from "@oxbow/contract";
 import { choicesOf, isObject, type Json, partOf } from "../json.ts";
 import type { Said } from "../said.ts";
 import type { Repair } from "./repair.ts";
@@ -84,9 +84,7 @@ type Calls = "tool_calls" | "function_call";
 function reasonOf(told: unknown, calls: Calls | null, said: Said): string | null {
   if (told === null || told === undefined || told === "") return null;
   const name = String(told).toLowerCase();
-  if (BROKEN.has(name)) {
-    throw new ApiError("engine_interrupted", "The engine broke the answer off. Try again.");
-  }
+  if (BROKEN.has(name)) throw engineInterrupted();
   const reason = REASONS.has(name) ? name : (TRANSLATED[name] ?? "stop");
   if (reason === "length" || reason === "content_filter") return reason;
   return calls === null || namesOne(said, calls) ? "stop" : calls;
