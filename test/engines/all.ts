@@ -1,5 +1,6 @@
 // What `npm run test:engines` runs: builds the engines that are not there yet, then the suite against each of them. Needs
-// python3, cmake, a C++ compiler, Go, and the package indexes; the first time takes the better part of an hour.
+// python3, cmake, a C++ compiler, Go, and the package indexes. From an empty folder it computes for 20 minutes, on as many
+// cores as there are and after everybody else: 54 minutes on two that others kept busy all the time (2026-11-21).
 
 import { join } from "node:path";
 import { needPrograms } from "../debian.ts";
