@@ -114,7 +114,10 @@ export const StreamOptions = Type.Object({
   include_obfuscation: maybe(Type.Boolean()),
 });
 export const Stop = Type.Union([Type.String(), Type.Array(Type.String(), { maxItems: 4 })]);
-export const LogitBias = Type.Record(Type.String(), Type.Number({ minimum: -100, maximum: 100 }));
+/** OpenAI takes 300 tokens. More are of use (all that are digits), a whole vocabulary in every step is not. */
+export const LogitBias = Type.Record(Type.String(), Type.Number({ minimum: -100, maximum: 100 }), {
+  maxProperties: 2_048,
+});
 export const penalty = () => Type.Number({ minimum: -2, maximum: 2 });
 const Metadata = Type.Record(Type.String({ pattern: "^[\\s\\S]{0,64}$" }), Type.String({ maxLength: 512 }), {
   maxProperties: 16,

@@ -77,6 +77,14 @@ test("names in metadata have 64 characters at most, and a refusal says so", () =
   }
 });
 
+test("a bias has 2,048 tokens at most: engines go through it in every step", () => {
+  const bias = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, at) => [at, 1]));
+  const refused = (count: number) =>
+    violation(ChatRequest as never, { model: "m", messages: user, logit_bias: bias(count) }, "");
+  expect(refused(2_048)).toBeNull();
+  expect([refused(2_049)!.row, refused(2_049)!.param]).toEqual(["object_above_max_properties", "logit_bias"]);
+});
+
 test("a body is refused exactly when the walk that explains has something to explain", () => {
   // Bodies near the good one: one field, anywhere, replaced by something else.
   const good = {
