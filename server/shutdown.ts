@@ -13,7 +13,7 @@ export interface ShutdownOptions {
 export interface Steps {
   /** Who waits in line is refused. */
   refuse(): void;
-  /** What still runs is cut off. */
+  /** Who still runs is told that he is cut off. */
   cut(): void;
   /** Everything is written and given back. */
   close(): Promise<void>;
@@ -38,6 +38,8 @@ export function createShutdown({ drainMsMax, say }: ShutdownOptions): Shutdown {
     const until = performance.now() + drainMsMax;
     while (server.pendingRequests > 0 && performance.now() < until) await Bun.sleep(DRAIN_POLL_MS);
     cut();
+    const last = performance.now() + LAST_WORDS_MS_MAX;
+    while (server.pendingRequests > 0 && performance.now() < last) await Bun.sleep(DRAIN_POLL_MS);
     await server.stop(true);
     await close();
     process.exit(0);
@@ -58,6 +60,8 @@ export function createShutdown({ drainMsMax, say }: ShutdownOptions): Shutdown {
 }
 
 const DRAIN_POLL_MS = 20;
+/** For who is cut off to be told so. Who does not read what he is sent hears nothing. */
+const LAST_WORDS_MS_MAX = 500;
 
 /** Whether there is a terminal whose closing should end this process. */
 function hasTerminal(): boolean {

@@ -3,6 +3,7 @@
 import { afterEach, expect, setDefaultTimeout, test } from "bun:test";
 import { rmSync } from "node:fs";
 import OpenAI, { APIError } from "openai";
+import { openUsage } from "../server/ledger/ledger.ts";
 import { dataWith } from "./data.ts";
 import {
   collect,
@@ -149,6 +150,43 @@ test.each(["SIGTERM", "SIGINT"] as const)(
     expect(workers.some(({ pid }) => isAlive(pid))).toBe(false);
   },
 );
+
+test("who is cut off when the time to end is over is told so, whole or streamed", async () => {
+  const server = await start({ simulate: true, env: { OXBOW_DRAIN_MS_MAX: "300" } });
+  const send = (fields: object) =>
+    fetch(`http://127.0.0.1:${server.port}/v1/chat/completions`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${KEY}`, "content-type": "application/json" },
+      body: JSON.stringify({ model: MODEL, messages: HELLO, ...fields }),
+    });
+  const streamed = await send({ stream: true, x_simulate: { tokens: 5_000, itlMs: 50 } });
+  const whole = send({ x_simulate: { tokens: 5_000, itlMs: 50 } });
+  const silent = send({ stream: true, x_simulate: { ttftMs: 60_000 } });
+  await eventually(async () => (await inFlight(server)) === 3, "all three run");
+  server.process.kill("SIGTERM");
+  const text = await streamed.text();
+  expect(text).toContain('"finish_reason":null');
+  expect(text).toContain('"code":"shutting_down"');
+  expect(text).not.toContain("[DONE]");
+  for (const each of [await whole, await silent]) {
+    expect([each.status, each.headers.get("retry-after-ms"), each.headers.get("x-oxbow-counted")]).toEqual([
+      503,
+      expect.stringMatching(/^\d+$/),
+      "0",
+    ]);
+    expect(await each.json()).toMatchObject({ error: { code: "shutting_down" } });
+  }
+  expect(await server.exited).toBe(0);
+  const usage = openUsage(server.home)!;
+  const outcomes = usage.rows({}, { limit: 10 })!.rows.map((row) => row.outcome as string);
+  usage.close();
+  expect(outcomes.sort()).toEqual(["interrupted", "refused", "refused"]);
+});
+
+async function inFlight({ port }: RunningServer): Promise<number> {
+  const answer = await fetch(`http://127.0.0.1:${port}/v1/usage`, { headers: { authorization: `Bearer ${KEY}` } });
+  return ((await answer.json()) as { today: { in_flight: number } }).today.in_flight;
+}
 
 test("a second start on the same home refuses in one line", async () => {
   const folder = home();

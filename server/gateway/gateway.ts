@@ -105,7 +105,7 @@ export function createGateway({ models, memoryBytes, ...given }: GatewayOptions)
     streams: () => pulse.size(),
     /** Bytes that bodies take. */
     bodyBytes: holds.held,
-    /** Ends what runs by itself. Streams that are still open are no longer watched, and what cuts them off is us. */
+    /** Ends what runs by itself, and tells those whose calls have lasted until now that they are cut off. */
     stop: () => {
       stopped = true;
       rooms.pulse.stop();

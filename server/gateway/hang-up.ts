@@ -2,6 +2,17 @@
 // engine would do better, or because we say so. A call has one signal, and another one only for another attempt: what makes
 // and listens to signals is dear.
 
+import { ApiError } from "@oxbow/contract";
+
+/** What the caller hears when the server has been told to stop, and his call lasts longer than it may take. */
+export function shuttingDown(): ApiError {
+  return new ApiError("shutting_down", "The server is shutting down. Try again in a few seconds.", {
+    retryAfterMs: SHUTTING_DOWN_RETRY_MS,
+  });
+}
+
+const SHUTTING_DOWN_RETRY_MS = 2_000;
+
 export class HangUp {
   /** The call is over, and not the attempt alone. */
   ended = false;

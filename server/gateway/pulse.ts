@@ -7,6 +7,8 @@ export interface Beat {
   lastMs: number;
   /** Called at every tick with the time since `lastMs`. */
   onTick(quietMs: number): void;
+  /** The server ends, and what lasts until now is cut off. */
+  onStop(): void;
 }
 
 export interface Pulse {
@@ -15,6 +17,7 @@ export interface Pulse {
   remove(beat: Beat): void;
   /** How many there are. */
   size(): number;
+  /** Tells everybody, and beats no more. */
   stop(): void;
 }
 
@@ -42,6 +45,9 @@ export function createPulse(tickMs = 500, now: () => number = () => performance.
       beats.delete(beat);
     },
     size: () => beats.size,
-    stop: rest,
+    stop: () => {
+      rest();
+      for (const beat of beats) beat.onStop();
+    },
   };
 }

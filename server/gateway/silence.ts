@@ -2,7 +2,7 @@
 
 import { ApiError } from "@oxbow/contract";
 import { type Engine, EngineUnreachable, type Outcome, type Signs } from "../fleet/fleet.ts";
-import type { HangUp } from "./hang-up.ts";
+import { type HangUp, shuttingDown } from "./hang-up.ts";
 import type { Beat } from "./pulse.ts";
 
 export interface Patience {
@@ -64,6 +64,11 @@ export class Watch implements Beat {
     if (why === null) return;
     this.over = true;
     this.hangUp.giveUp(why);
+  }
+
+  onStop(): void {
+    this.over = true;
+    this.hangUp.end(shuttingDown());
   }
 
   /** null: it is waited for. */

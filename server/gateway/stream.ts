@@ -6,6 +6,7 @@ import { ApiError, type ErrorBody, engineInterrupted, SSE_HEADERS, SSE_KEEPALIVE
 import type { EventStream, Frame } from "../fleet/fleet.ts";
 import { errorEventBody } from "./errors.ts";
 import { answerHeaders, type Exchange } from "./exchange.ts";
+import { shuttingDown } from "./hang-up.ts";
 import { KEPT_BYTES_MAX } from "./idempotency.ts";
 import type { Beat } from "./pulse.ts";
 import type { Settlement } from "./settle.ts";
@@ -117,6 +118,10 @@ export function sendStream(
         beat.lastMs = pulse.now();
         controllerOf?.enqueue(wire.keepalive);
       }
+    },
+    onStop: () => {
+      // What is complete is being written down, and ends in a moment.
+      if (held === null && controllerOf !== null) fail(shuttingDown());
     },
   };
   let askedMs = pulse.now();
