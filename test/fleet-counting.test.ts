@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { openUsage } from "../server/ledger/ledger.ts";
 import { adminPlan, dataWith } from "./data.ts";
-import { eventually, KEY, NOON_MS, type RunningServer, startServer } from "./harness.ts";
+import { allWarm, eventually, KEY, NOON_MS, type RunningServer, startServer } from "./harness.ts";
 import { headerOf, type Message, request, statusOf } from "./http.ts";
 import { type Simulator, startSimulator } from "./simulators.ts";
 
@@ -35,6 +35,7 @@ async function withServer(work: (server: RunningServer) => Promise<void>, weight
   const env = { OXBOW_DATA: data.folder, OXBOW_RETRY_PERCENT_MAX: "100" };
   const server = await startServer({ timeOfDayMs: NOON_MS, env });
   try {
+    await allWarm(server.port);
     await work(server);
   } finally {
     await Promise.all(engines.map((engine) => engine.simulate({})));

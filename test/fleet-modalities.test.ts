@@ -7,7 +7,7 @@ import { loadConfig } from "../server/config.ts";
 import { workerModels } from "../server/fleet/table.ts";
 import { openUsage } from "../server/ledger/ledger.ts";
 import { adminPlan, dataWith } from "./data.ts";
-import { eventually, KEY, type RunningServer, startServer } from "./harness.ts";
+import { allWarm, eventually, KEY, type RunningServer, startServer } from "./harness.ts";
 import { formOf, wavOf } from "./recordings.ts";
 import { drawScene } from "./scene.ts";
 import { type Simulator, startSimulator } from "./simulators.ts";
@@ -49,6 +49,7 @@ beforeAll(async () => {
   );
   removeData = data.remove;
   server = await startServer({ env: { OXBOW_DATA: data.folder, OXBOW_SLOW_START_MS: "0" } });
+  await allWarm(server.port);
 }, 120_000);
 afterAll(async () => {
   await server?.stop();
@@ -164,7 +165,7 @@ test("killed before anything has begun, it is noticed by nobody", async () => {
 
 test("killed under answers that come in pieces, it takes its own with it, and they say so", async () => {
   engines[1] = await startSimulator({ models, port: engines[1]!.port });
-  await eventually(async () => (await used()).every(({ state }) => state === "warm"), "it is back", 30_000);
+  await allWarm(server.port);
   await Promise.all(engines.map((engine) => engine.simulate({ ttftMs: 100, itlMs: 400 })));
   const before = rows().length;
   let streams = 0;

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { dataWith } from "./data.ts";
-import { eventually, KEY, type RunningServer, startServer } from "./harness.ts";
+import { allWarm, eventually, KEY, type RunningServer, startServer } from "./harness.ts";
 import { startStreams } from "./many-streams.ts";
 import { childrenOf } from "./processes.ts";
 import { type Simulator, startSimulator } from "./simulators.ts";
@@ -31,6 +31,7 @@ beforeAll(async () => {
   });
   removeData = data.remove;
   server = await startServer({ env: { OXBOW_DATA: data.folder, OXBOW_SLOW_START_MS: String(SLOW_START_MS) } });
+  await allWarm(server.port);
 }, 120_000);
 afterAll(async () => {
   await server?.stop();
@@ -183,12 +184,7 @@ test("of two workers on this machine one dies: calls that come at that moment go
         }),
       );
       expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
-      const ready = async () => {
-        const list = await fetch(`http://127.0.0.1:${here.port}/v1/engines`, { headers: AUTH });
-        const { data } = (await list.json()) as { data: { state: string }[] };
-        return data.every(({ state }) => state === "warm");
-      };
-      await eventually(ready, "both workers are warm");
+      await allWarm(here.port);
     }
     expect(here.logs()).toContain('"msg":"worker ended"');
   } finally {

@@ -162,6 +162,16 @@ export async function isReady(port: number, child: Bun.Subprocess, withinMs: num
   return false;
 }
 
+/** Waits until every engine is there: a server is ready when each of its models has one. */
+export function allWarm(port: number): Promise<true> {
+  const look = async () => {
+    const list = await fetch(`http://127.0.0.1:${port}/v1/engines`, { headers: { authorization: `Bearer ${KEY}` } });
+    const { data } = (await list.json()) as { data: { state: string }[] };
+    return data.every(({ state }) => state === "warm");
+  };
+  return eventually(look, "every engine is warm", 60_000) as Promise<true>;
+}
+
 /** Ends a process: politely, and after ten seconds for good. */
 export async function end(child: Bun.Subprocess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
