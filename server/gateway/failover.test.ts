@@ -27,6 +27,8 @@ async function callOn(
     simulated = false,
     waitMsMax = 1_000,
     silentMsMax = 60_000,
+    wholeMsMax = 60_000,
+    waits = createPulse(1),
     streams = true,
     /** How each engine stands while a call waits for it. */
     signs = {} as Record<string, () => Signs>,
@@ -64,9 +66,9 @@ async function callOn(
         seat,
         budget: createRetryBudget(percent),
         hangUp: new HangUp(signal),
-        waits: createPulse(1),
+        waits,
         silentMsMax,
-        wholeMsMax: streams ? null : 60_000,
+        wholeMsMax: streams ? null : wholeMsMax,
         busyMsMax,
         onRetry,
       },
@@ -216,6 +218,15 @@ test("for a whole answer, one that works for others is waited for, and so is one
   }
 });
 
+test("a whole answer has one deadline, however many engines have had the call", async () => {
+  let clock = 0;
+  const waits = createPulse(1, () => clock++);
+  const limits = { silentMsMax: 400, wholeMsMax: 1_000, streams: false };
+  const { outcome, asked } = await callOn({ a: ["silence"], b: ["silence"] }, { ...limits, waits });
+  expect([outcome.row, asked]).toEqual(["engine_timeout", ["a", "b"]]);
+  expect(clock).toBeWithin(1_000, 1_010);
+});
+
 test.each([true, false])("one that is lost is left before its time is over (as a stream: %p)", async (streams) => {
   const signs = { a: () => ({ lost: true, quietMs: 0 }) };
   const { outcome, asked, reports } = await callOn({ a: ["silence"] }, { streams, signs });
@@ -228,7 +239,7 @@ test("when too many have left a lost engine already, who waits for it stands in 
     const { lost = true, quietMs = 60_000, mayWait = true } = more;
     const hangUp = new HangUp(new AbortController().signal);
     const patience = { silentMsMax: 60_000, wholeMsMax: null, signs: () => ({ lost, quietMs }) };
-    const tries = { elsewhere: () => false, mayWait: () => mayWait };
+    const tries = { spentMs: 0, elsewhere: () => false, mayWait: () => mayWait };
     new Watch(0, engineOf("a"), patience, tries, hangUp).onTick(waitedMs);
     return hangUp.signal.aborted ? hangUp.signal.reason : null;
   };

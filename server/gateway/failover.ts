@@ -82,6 +82,7 @@ export async function withFailover<T>(
     try {
       const answer = await ask(engine, hangUp.signal);
       waits.remove(watch);
+      tries.spentMs += waits.now() - watch.lastMs;
       if (!watch.left) {
         seat.report(WELL);
         return answer;
@@ -90,6 +91,7 @@ export async function withFailover<T>(
       hangUp.renew();
     } catch (thrown) {
       waits.remove(watch);
+      tries.spentMs += waits.now() - watch.lastMs;
       const { signal } = hangUp;
       if (hangUp.ended) throw signal.reason ?? thrown;
       hangUp.renew();
@@ -130,6 +132,7 @@ const WELL: Outcome = { kind: "ok" };
 class Tries implements Elsewhere {
   /** It was sent a second time, to an engine that had not refused it. */
   repeated = false;
+  spentMs = 0;
   private readonly options: FailoverOptions;
 
   constructor(options: FailoverOptions) {

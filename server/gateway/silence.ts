@@ -16,6 +16,8 @@ export interface Patience {
 
 /** Where else a call may go. */
 export interface Elsewhere {
+  /** How long engines had the call before this one; ms. */
+  readonly spentMs: number;
   /** Exchanges the slot for one of another engine. @returns false: there is none, or too many have done so */
   elsewhere(outcome?: Outcome): boolean;
   /** Whether it may stand in line again for another engine. */
@@ -52,7 +54,7 @@ export class Watch implements Beat {
   onTick(waitedMs: number): void {
     if (this.over) return;
     const { silentMsMax, wholeMsMax } = this.patience;
-    if (wholeMsMax !== null && waitedMs >= wholeMsMax) {
+    if (wholeMsMax !== null && this.tries.spentMs + waitedMs >= wholeMsMax) {
       this.over = true;
       this.hangUp.end(saidNothing(wholeMsMax));
       return;
