@@ -13,11 +13,11 @@ import {
 } from "@oxbow/contract";
 import type { SafeImage } from "../media/media.ts";
 import { readJson } from "./body.ts";
+import type { Prepared } from "./call.ts";
 import type { Exchange } from "./exchange.ts";
 import { readForm } from "./form.ts";
 import { PRIVATE_FIELDS } from "./forward.ts";
 import { at, type Budget, budgetOf, bytesOfUrl } from "./images.ts";
-import type { Prepared } from "./relay-call.ts";
 
 /** An image as it was given, and the field that holds it. */
 interface Source {

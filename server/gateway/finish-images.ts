@@ -18,9 +18,9 @@ import {
   SSE_HEADERS,
   unixSeconds,
 } from "@oxbow/contract";
+import type { Finished } from "./call.ts";
 import type { Exchange } from "./exchange.ts";
 import { decodeBase64 } from "./images.ts";
-import type { Finished } from "./relay-call.ts";
 
 /** Of one image as an engine sends it. */
 const BYTES_MAX = 256 * 1024 * 1024;

@@ -4,8 +4,8 @@
 import { ApiError, type ChatRequest } from "@oxbow/contract";
 import type { Model } from "../config.ts";
 import type { Media } from "../media/media.ts";
+import type { Prepared } from "./call.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Prepared } from "./relay-call.ts";
 
 /** An image part of a message, and where it stands. */
 interface Place {

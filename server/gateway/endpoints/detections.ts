@@ -12,11 +12,12 @@ import {
 } from "@oxbow/contract";
 import { refuseUnable } from "../ability.ts";
 import { readJson } from "../body.ts";
+import type { Prepared } from "../call.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
 import { readForm } from "../form.ts";
 import { at, type Budget, budgetOf, bytesOfUrl, decodeBase64 } from "../images.ts";
-import { engineOf, type Prepared, relayCall } from "../relay-call.ts";
+import { engineOf, relayCall } from "../relay-call.ts";
 
 const FIELD = "image";
 

@@ -14,11 +14,12 @@ import type { Model } from "../../config.ts";
 import type { Served } from "../../fleet/fleet.ts";
 import { refuseLacking, refuseUnable } from "../ability.ts";
 import { readJson } from "../body.ts";
+import type { RelayCall } from "../call.ts";
 import { modelOf } from "../catalogue.ts";
 import { readEdit, takeEdit } from "../edit-images.ts";
 import { answerHeaders, type Exchange, identify } from "../exchange.ts";
 import { finishImages } from "../finish-images.ts";
-import { engineOf, type RelayCall, relayCall } from "../relay-call.ts";
+import { engineOf, relayCall } from "../relay-call.ts";
 
 export async function imageGenerations(exchange: Exchange): Promise<Response> {
   identify(exchange);

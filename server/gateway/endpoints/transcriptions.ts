@@ -16,10 +16,11 @@ import {
   writeForm,
 } from "@oxbow/contract";
 import { refuseLacking, refuseUnable } from "../ability.ts";
+import type { Prepared } from "../call.ts";
 import { modelOf } from "../catalogue.ts";
 import { type Exchange, identify } from "../exchange.ts";
 import { readForm } from "../form.ts";
-import { engineOf, type Prepared, relayCall } from "../relay-call.ts";
+import { engineOf, relayCall } from "../relay-call.ts";
 
 export function transcriptions(exchange: Exchange): Promise<Response> {
   return hear(exchange, "transcription", (form) => {
