@@ -29,6 +29,10 @@ test("what is left out has its default, and a folder without the file has none o
   rmSync(file);
   const none = { splits: [], mirrors: [], record };
   expect(loadConfig({ env: {}, dataDir: scratch }).traffic).toEqual(none);
+  for (const text of ["", "# splits:\n#   m: {}\n", "\n  # no more\n\n"]) {
+    writeFileSync(file, text);
+    expect(loadConfig({ env: {}, dataDir: scratch }).traffic).toEqual(none);
+  }
 });
 
 test.each([

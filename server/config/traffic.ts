@@ -22,13 +22,17 @@ interface TrafficFile {
 
 const read = createTableReader<TrafficFile>(trafficSchema);
 
+/** A file whose entries are all commented out is as good as none. */
+const readOrNothing: typeof read = (file, text) =>
+  read(file, text.split("\n").every((line) => /^\s*(#|$)/.test(line)) ? "{}" : text);
+
 /**
  * @param models what the entries are checked against; `engines` likewise
  * @throws ConfigError
  */
 export function readTraffic(dataDir: string, models: readonly Known[], engines: readonly KnownEngine[]): TrafficTable {
   const file = resolve(dataDir || join(PROJECT, "data"), "traffic.yaml");
-  const table = existsSync(file) ? readTable(dataDir, "traffic", read) : read(file, "{}");
+  const table = existsSync(file) ? readTable(dataDir, "traffic", readOrNothing) : read(file, "{}");
   const label = labelOf(dataDir, "traffic");
   const find = (at: string, id: string): Known => {
     const model = models.find((each) => each.id === id);
