@@ -118,11 +118,11 @@ test("an alias is answered under the id, and a model that writes text is refused
 test("a model of vectors that is asked for text is refused by name, and told which model writes", async () => {
   const { chat, completions, responses } = client();
   for (const call of [
-    chat.completions.create({ model: "bert", messages: [{ role: "user", content: "Hi" }] }),
-    completions.create({ model: "bert", prompt: "Hi" }),
-    responses.create({ model: "bert", input: "Hi" }),
+    () => chat.completions.create({ model: "bert", messages: [{ role: "user", content: "Hi" }] }),
+    () => completions.create({ model: "bert", prompt: "Hi" }),
+    () => responses.create({ model: "bert", input: "Hi" }),
   ]) {
-    const error = await refusal(call);
+    const error = await refusal(call());
     expect(error).toMatchObject({ status: 400, code: "unsupported_value", param: "model" });
     expect(error.message).toMatch(/`bert` does not write text here\. `[\w.-]+` does\.$/);
   }
