@@ -1,9 +1,10 @@
 // What `npm test` runs: style, types, every test of the repository, and the Python suite against a running server.
 // Each part runs whatever became of the others; the last line says `N passed, N failed`.
 
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { havePrograms } from "./debian.ts";
 import { runPython } from "./python/run.ts";
 
 interface Result {
@@ -12,8 +13,13 @@ interface Result {
 }
 
 const ROOT = join(import.meta.dir, "..");
-/** Paths, so that nothing of node_modules or of a developer's scratch folder is taken for a test. */
-const FOLDERS = ["./packages", "./server", "./workers", "./cli", "./models", "./docs", "./bench", "./test"];
+/**
+ * Two halves that take about as long, run side by side: tests wait more than they compute. Paths, so that nothing of node_modules
+ * or of a developer's scratch folder is taken for a test.
+ */
+const HALVES = [["./test"], ["./packages", "./server", "./workers", "./cli", "./models", "./docs", "./bench"]];
+/** Programs that tests of both halves use. They are looked for, and installed, once and before. */
+const PROGRAMS = ["ffmpeg", "espeak-ng", "strace"];
 
 /** One test, however slow the machine: far more than any needs. */
 const TEST_MS_MAX = 60_000;
@@ -53,18 +59,32 @@ function tool(name: string, ...args: string[]): Result {
     : { passed: 0, failed: 1 };
 }
 
-function bunTests(): Result {
+async function bunTests(): Promise<Result> {
+  // What cannot be had is told by the tests that need it.
+  for (const name of PROGRAMS) havePrograms(name);
   const folder = mkdtempSync(join(tmpdir(), "oxbow-junit-"));
-  const report = join(folder, "report.xml");
-  const args = ["--reporter=junit", `--reporter-outfile=${report}`, `--timeout=${TEST_MS_MAX}`];
   try {
-    const code = run([process.execPath, "test", ...args, ...FOLDERS]);
-    const result = countsOf(readFileSync(report, "utf8"));
-    // A file that could not even be loaded is in no count.
-    return code !== 0 && result.failed === 0 ? { ...result, failed: 1 } : result;
+    const [first, second] = HALVES.map((paths, index) => bunTest(paths, join(folder, String(index)), index === 0));
+    const results = [await first!];
+    // What it said, in one piece: lines of both at once could not be read.
+    results.push(await second!);
+    process.stdout.write(readFileSync(join(folder, "1.log")));
+    return results.reduce((sum, { passed, failed }) => ({ passed: sum.passed + passed, failed: sum.failed + failed }));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** @param path of its report and its log, without their endings; @param shown whether what it says is printed as it says it */
+async function bunTest(paths: string[], path: string, shown: boolean): Promise<Result> {
+  const report = `${path}.xml`;
+  const args = ["--reporter=junit", `--reporter-outfile=${report}`, `--timeout=${TEST_MS_MAX}`];
+  const log = shown ? "inherit" : openSync(`${path}.log`, "w");
+  const options = { cwd: ROOT, stdin: "ignore", stdout: log, stderr: log } as const;
+  const code = await Bun.spawn([process.execPath, "test", ...args, ...paths], options).exited;
+  const result = countsOf(readFileSync(report, "utf8"));
+  // A file that could not even be loaded is in no count.
+  return code !== 0 && result.failed === 0 ? { ...result, failed: 1 } : result;
 }
 
 /**
