@@ -168,14 +168,26 @@ describe("a model that sees", () => {
     expect(await refusal({ ...ask([]), model: "other" })).toEqual([404, "model_not_found"]);
   });
 
-  test("who hangs up frees his place", async () => {
-    const hangUp = new AbortController();
-    const long = { ...ask([part(RED)]), max_completion_tokens: 900, stream: true };
-    const held = await Promise.all([0, 1].map(() => worker.post(CHAT, long, hangUp.signal)));
-    await Promise.all(held.map((answer) => answer.body!.getReader().read()));
-    hangUp.abort();
-    expect(await textOf([part(BLUE)])).toBeTruthy();
-  });
+  // The library (1.7.15) ends its process once in some thousand calls that are broken off (seen twice, 2026-11-21); the fleet
+  // starts it again. That is not what is tested here: a second worker is asked then.
+  test(
+    "who hangs up frees his place",
+    async () => {
+      const own = await startWarm(FILE, directory.path, SETUP);
+      try {
+        const hangUp = new AbortController();
+        const long = { ...ask([part(RED)]), max_completion_tokens: 900, stream: true };
+        const held = await Promise.all([0, 1].map(() => own.post(CHAT, long, hangUp.signal)));
+        await Promise.all(held.map((answer) => answer.body!.getReader().read()));
+        hangUp.abort();
+        const after = await own.json<ChatCompletion>(CHAT, ask([part(BLUE)]));
+        expect(after.choices[0]!.message.content).toBeTruthy();
+      } finally {
+        await own.stop();
+      }
+    },
+    { retry: 2 },
+  );
 
   test("nothing of what was asked is in its output", () => {
     expect(worker.log()).not.toContain("What is this");
